@@ -1,0 +1,120 @@
+"""Recurrences on tensors: the one public function, its checks, and the choice of the engine."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from torch import Tensor
+
+from karussell.cells import Cell
+from karussell.errors import EngineError
+from karussell.ops.engine import Engine, record
+from karussell.ops.noise import Noise
+from karussell.ops.recurrence import cpp, reference, vendor
+from karussell.ops.recurrence.door import check_lengths, check_resets, check_weights, given_inputs, given_state
+from karussell.ops.recurrence.options import Options, check
+from karussell.ops.recurrence.request import Answer, Request, Result
+from karussell.ops.recurrence.weights import Shapes as Shapes
+from karussell.ops.recurrence.weights import Weights as Weights
+from karussell.ops.recurrence.weights import dense
+from karussell.ops.recurrence.weights import shapes as shapes
+
+PLAIN = Options()
+
+
+def recurrence(
+    cell: Cell,
+    x: Tensor,
+    weights: Weights,
+    state: Sequence[Tensor] | None = None,
+    *,
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    start: Sequence[Tensor] | None = None,
+    inputs: Mapping[str, Tensor] | None = None,
+    reverse: bool = False,
+    options: Options = PLAIN,
+    noise: Noise | None = None,
+    every_state: bool = False,
+    every_gate: bool = False,
+    engine: Engine = Engine.auto,
+) -> Result:
+    """Run a cell over a batch of sequences, one direction, one layer.
+
+    x        [T, B, I]; the weights' shapes are those of `shapes(cell, I, H)`
+    state    the cell's states, each [B, width]; zeros if not given
+    lengths  [B] integers from 0 to T: outputs beyond are zero, the final state is that of the last valid step
+    resets   [T, B] booleans: before this step the row's state is set to `start` (zeros if not given), as at the
+             beginning of an episode; in the reverse direction the cut is made at the same place
+    inputs   the cell's per-step inputs by name, [T, B] or [T, B, H]
+    reverse  from the last valid step to the first
+    noise    what masks are keyed by; needed where `options` draw any
+    engine   auto, or the one to force: EngineError if it cannot run this
+
+    Raises ValueError where a shape, a dtype or an option does not fit, naming what came and what was needed.
+    """
+    hidden, projection = check_weights(cell, x, weights)
+    check(options, cell)
+    if options.random and noise is None:
+        raise ValueError("recurrence: zoneout and dropout draw masks in training; give noise=Noise(seed, step)")
+    if (weights.norm_x is not None) != (weights.norm_r is not None):
+        raise ValueError("recurrence: layer norm needs both gains, norm_x and norm_r")
+    sizes = _sizes(cell, hidden, projection)
+    ends = check_lengths(lengths, x)
+    request = Request(
+        cell=cell,
+        x=x,
+        weights=dense(cell, weights, hidden),
+        hidden=hidden,
+        state=given_state(cell, "state", state, x, sizes, hidden),
+        lengths=ends,
+        resets=check_resets(resets, x, ends),
+        start=given_state(cell, "start", start, x, sizes, hidden),
+        inputs=given_inputs(cell, inputs, x, hidden, ends),
+        reverse=reverse,
+        options=options,
+        noise=noise or Noise(0, 0),
+        every_state=every_state,
+        every_gate=every_gate,
+    )
+    chosen = _choose(request, Engine(engine))
+    answer = _RUN[chosen](request)
+    record(chosen)
+    return _result(cell, answer, chosen)
+
+
+@lru_cache(maxsize=1024)
+def _sizes(cell: Cell, hidden: int, projection: int | None) -> dict[str, int]:
+    sizes = {name: cell.width(name, hidden) for name in cell.state}
+    return sizes if projection is None else {**sizes, cell.state[0]: projection}
+
+
+_RUN = {Engine.reference: reference.run, Engine.vendor: vendor.run, Engine.cpp: cpp.run}
+
+
+def _choose(q: Request, asked: Engine) -> Engine:
+    if asked is Engine.reference:
+        return asked
+    if asked is not Engine.auto:
+        reason = (vendor if asked is Engine.vendor else cpp).why_not(q)
+        if reason is not None:
+            raise EngineError(f"engine '{asked}' was forced, but {reason}. Use engine='auto' or 'reference'")
+        return asked
+    if vendor.why_not(q) is None:
+        return Engine.vendor
+    return Engine.cpp if cpp.why_not(q) is None else Engine.reference
+
+
+def _result(cell: Cell, answer: Answer, engine: Engine) -> Result:
+    def narrow(name: str, value: Tensor) -> Tensor:
+        return value[..., :: cell.block] if name in cell.shared and cell.block > 1 else value
+
+    def pack(values: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        return cell.State(*(narrow(name, values[name]) for name in cell.state))
+
+    return Result(
+        answer.y,
+        pack(answer.state),
+        None if answer.states is None else pack(answer.states),
+        None if answer.gates is None else {n: narrow(n, v) for n, v in answer.gates.items()},
+        engine,
+    )

@@ -1,0 +1,203 @@
+// The backward recurrence over one group of rows: the shape of the forward one, with the products the other way. Per
+// block of units and a few rows: what the gradients of pre-activations already known send back through R, then the
+// stage's vector-Jacobian product, which gives the gradients of its own pre-activations.
+#pragma once
+#include <utility>
+
+#include "functions.h"
+#include "group.h"
+
+namespace karussell {
+
+template <class C, class T> class Backward {
+    static constexpr int S = C::states, L = Lanes<T>::count, N = Block<T>::units, V = Block<T>::vectors;
+    const Call<T>& c;
+    const Group<T>& g;
+    const Panels<C, T> panels;
+    const int64_t H, wide, n, columns;
+    // gradients of states and of values between stages [rank, wide]; of unit vectors; unit vectors, padded; where
+    // rows are ragged, the gradients of pre-activations of this step and the one before [rank, columns]
+    Buffer<T> memory;
+    T *d_state[S], *d_between[C::between + 1], *unit[C::fixed + 1], *compact[2];
+
+  public:
+    T *d_unit[C::fixed + 1], *d_bias;  // d_bias [arrivals, wide]
+
+    Backward(const Call<T>& call, const Group<T>& group)
+        : c(call), g(group), panels(call.inputs, call.hidden, true), H(call.hidden), wide(Block<T>::stride(H)),
+          n(std::max<int64_t>(group.size(), 1)), columns(C::width * H) {
+        int64_t rows = n * wide, lines = g.ragged ? n * columns : 0;
+        memory.resize(rows * (S + C::between) + wide * (2 * C::fixed + C::arrivals) + 2 * lines + 64);
+        T* p = memory.get();
+        for (int s = 0; s < S; s++, p += rows) d_state[s] = p;
+        for (int s = 0; s < C::between; s++, p += rows) d_between[s] = p;
+        for (int k = 0; k < C::fixed; k++, p += 2 * wide) {
+            unit[k] = p, d_unit[k] = p + wide;
+            const T* source = C::is_unit[k] ? c.fixed[2 * S + C::between + k] : nullptr;
+            for (int64_t u = 0; u < wide; u++) p[u] = source && u < H ? source[u] : T(0), p[wide + u] = 0;
+        }
+        d_bias = p, p += C::arrivals * wide;
+        std::memset(d_bias, 0, C::arrivals * wide * sizeof(T));
+        for (int k = 0; k < 2; k++, p += lines) compact[k] = p;
+        for (int s = 0; s < S; s++)
+            for (int64_t r = 0; r < g.size(); r++)
+                for (int64_t u = 0; u < wide; u++)
+                    d_state[s][r * wide + u] = c.d_final[s] && u < H ? c.d_final[s][g.row[r] * H + u] : T(0);
+    }
+
+    void run(int m, int members, Barrier& barrier) {
+        Share mine(Block<T>::count(H), m, members);
+        if (m == 0) clear();
+        int64_t longest = g.longest(), parity = 0;
+        for (int64_t k = 0; k < longest; k++, parity ^= 1) {
+            int64_t t = c.reverse ? k : longest - 1 - k;
+            int64_t before = c.reverse ? t - 1 : t + 1;  // the step whose gradients are known
+            int64_t active = g.active(t), known = k ? g.active(before) : 0;
+            if (known > active) finish(active, known, before, parity, mine);
+            stages(t, active, std::min(known, active), parity, mine, barrier, std::make_index_sequence<C::stages>{});
+        }
+        if (longest) {
+            int64_t last = c.reverse ? longest - 1 : 0;
+            finish(0, g.active(last), last, parity, mine);
+        }
+        finish_empty(mine);
+    }
+
+  private:
+    template <size_t... k>
+    void stages(int64_t t, int64_t active, int64_t known, int64_t parity, Share mine, Barrier& barrier,
+                std::index_sequence<k...>) {
+        (stage<C::stages - 1 - int(k)>(t, active, known, parity, mine, barrier), ...);
+    }
+    template <int k>
+    void stage(int64_t t, int64_t active, int64_t known, int64_t parity, Share mine, Barrier& barrier) {
+        using Stage = typename C::template Stage<k>;
+        alignas(64) T tile[Stage::writes_count * Block<T>::rows * N];
+        for (int64_t q = mine.first; q < mine.last; q++) {
+            int64_t ub = parity ? mine.first + mine.last - 1 - q : q;
+            for (int64_t r = 0; r < active;) {
+                bool fresh = r >= known;  // rows whose last valid step this is: nothing is known of a later one
+                int rows = share<T>(fresh ? active - r : known - r);
+                for (int w = 0; w < Stage::writes_count; w++)
+                    received(Stage::writes[w], t, r, rows, fresh, false, parity, ub, tile + w * Block<T>::rows * N);
+                elementwise<k>(t, r, rows, fresh, parity, ub, tile);
+                r += rows;
+            }
+        }
+        barrier.wait();
+    }
+    // the rows of d_arrivals at time t, from rank r on
+    const T* known_rows(int64_t t, int64_t r, int64_t parity) const {
+        if (g.ragged) return compact[parity] + r * columns;
+        return c.lines + (t * c.batch + g.row[0] + r) * columns;
+    }
+    // what a value gets back through the recurrent matrices of all stages that saw it
+    //   fresh: of this step alone    over: of the step before alone
+    void received(int value, int64_t t, int64_t r, int rows, bool fresh, bool over, int64_t parity, int64_t ub,
+                  T* out) const {
+        Factor<T> factors[std::max(1, C::edges)];
+        int count = 0;
+        for (int e = 0; e < C::edges; e++) {
+            if (C::edge_value[e] != value || (C::edge_later[e] ? fresh : over)) continue;
+            int j = C::edge_stage[e];
+            int64_t K = int64_t(C::products[j]) * H, blocks = Block<T>::count(H);
+            const T* a = C::edge_later[e] ? known_rows(c.reverse ? t - 1 : t + 1, r, 1 - parity)
+                                          : known_rows(t, r, parity);
+            const T* panel = c.packed + panels.recurrent[j] + (C::edge_seen[e] * blocks + ub) * K * N;
+            factors[count++] = {a + C::column[j] * H, columns, panel, K};
+        }
+        product<T>(rows, factors, count, nullptr, 0, out, N);
+    }
+    template <int value> INLINE Vec<T> fetch(int64_t t, int64_t rank, int64_t u, int lanes) const {
+        constexpr int f = value - 2 * S - C::between;
+        int64_t at = t * c.batch + g.row[rank];
+        if constexpr (value < S) {
+            int64_t first = c.reverse ? g.length[rank] - 1 : 0;
+            if (t == first)
+                return c.initial[value] ? load(c.initial[value] + g.row[rank] * H + u, lanes) : Vec<T>{};
+            return load(c.history[value] + (c.reverse ? at + c.batch : at - c.batch) * H + u, lanes);
+        } else if constexpr (f < 0) {
+            return load(c.history[value - S] + at * H + u, lanes);
+        } else if constexpr (C::is_unit[f < 0 ? 0 : f]) {
+            return load(unit[f] + u);
+        } else {
+            return c.wide[value] ? load(c.fixed[value] + at * H + u, lanes) : all(c.fixed[value][at]);
+        }
+    }
+    template <int k>
+    void elementwise(int64_t t, int64_t r, int rows, bool fresh, int64_t parity, int64_t ub, const T* tile) {
+        using Stage = typename C::template Stage<k>;
+        for (int m = 0; m < rows; m++)
+            for (int v = 0; v < V; v++) {
+                int64_t u = ub * N + v * L;
+                if (u >= H) break;
+                int lanes = int(std::min<int64_t>(L, H - u));
+                int64_t at = t * c.batch + g.row[r + m], here = (r + m) * wide + u;
+                Vec<T> save[Stage::saved_count + 1], need[Stage::needs_count + 1], d_write[Stage::writes_count],
+                    d_arrive[Stage::arrivals], d_take[Stage::d_takes_count + 1], d_units[Stage::d_units_count + 1];
+                for (int i = 0; i < Stage::saved_count; i++)
+                    save[i] = load(c.lines + at * columns + (Stage::column + i) * H + u, lanes);
+                [&]<size_t... i>(std::index_sequence<i...>) {
+                    ((need[i] = fetch<Stage::needs[i]>(t, r + m, u, lanes)), ...);
+                }(std::make_index_sequence<Stage::needs_count>{});
+                for (int w = 0; w < Stage::writes_count; w++) {
+                    int value = Stage::writes[w];
+                    d_write[w] = load(tile + (w * Block<T>::rows + m) * N + v * L);
+                    if (const T* d = c.d_history[value - S]) d_write[w] += load(d + at * H + u, lanes);
+                    if (value >= 2 * S ? C::between_taken[value - 2 * S] : fresh || C::carried[value - S])
+                        d_write[w] += load(gradient(value) + here);
+                }
+                Stage::template backward<T>(save, need, d_write, d_arrive, d_take, d_units);
+                for (int a = 0; a < Stage::arrivals; a++) {
+                    store(c.lines + at * columns + (Stage::column + a) * H + u, d_arrive[a], lanes);
+                    if (g.ragged)
+                        store(compact[parity] + (r + m) * columns + (Stage::column + a) * H + u, d_arrive[a], lanes);
+                    T* p = d_bias + (Stage::arrival + a) * wide + u;
+                    store(p, load(p) + d_arrive[a]);
+                }
+                for (int i = 0; i < Stage::d_takes_count; i++) {
+                    T* p = gradient(Stage::d_takes[i]) + here;
+                    store(p, Stage::d_assign[i] ? d_take[i] : load(p) + d_take[i]);
+                }
+                for (int i = 0; i < Stage::d_units_count; i++) {
+                    T* p = d_unit[Stage::d_unit_index[i]] + u;
+                    store(p, load(p) + d_units[i]);
+                }
+            }
+    }
+    T* gradient(int value) const {
+        if (value < 2 * S) return d_state[value < S ? value : value - S];
+        return d_between[value - 2 * S];
+    }
+    // rows whose first step was the last one computed: what remains belongs to the initial state
+    void finish(int64_t from, int64_t to, int64_t before, int64_t parity, Share mine) {
+        alignas(64) T tile[Block<T>::rows * N];
+        for (int s = 0; s < S; s++)
+            if (T* out = c.d_initial[s])
+                for (int64_t ub = mine.first; ub < mine.last; ub++)
+                    for (int64_t r = from; r < to;) {
+                        int rows = share<T>(to - r);
+                        received(S + s, c.reverse ? before + 1 : before - 1, r, rows, false, true, parity, ub, tile);
+                        for (int m = 0; m < rows; m++)
+                            for (int64_t u = ub * N; u < std::min(H, (ub + 1) * N); u++)
+                                out[g.row[r + m] * H + u] = tile[m * N + u - ub * N] +
+                                                            (C::carried[s] ? d_state[s][(r + m) * wide + u] : T(0));
+                        r += rows;
+                    }
+    }
+    void finish_empty(Share mine) {
+        for (int s = 0; s < S; s++)
+            if (T* out = c.d_initial[s])
+                for (int64_t r = g.size() - 1; r >= 0 && g.length[r] == 0; r--)
+                    for (int64_t u = mine.first * N; u < std::min(H, mine.last * N); u++)
+                        out[g.row[r] * H + u] = d_state[s][r * wide + u];
+    }
+    void clear() {
+        if (!g.ragged) return;
+        for (int64_t r = 0; r < g.size(); r++)
+            for (int64_t t = g.length[r]; t < c.steps; t++)
+                std::memset(c.lines + (t * c.batch + g.row[r]) * columns, 0, columns * sizeof(T));
+    }
+};
+
+}  // namespace karussell

@@ -1,0 +1,228 @@
+// The forward recurrence over one group of rows. Per block of units and a few rows: one product a gate into a tile in
+// the first cache, then the stage's instructions on the tile.
+#pragma once
+#include <utility>
+
+#include "functions.h"
+#include "group.h"
+
+namespace karussell {
+
+template <class C, class T> class Forward {
+    static constexpr int S = C::states, L = Lanes<T>::count, N = Block<T>::units, V = Block<T>::vectors;
+    const Call<T>& c;
+    const Group<T>& g;
+    const Panels<C, T> panels;
+    const int64_t H, wide, n;
+    // with enough rows, input products are made step by step together with the recurrent ones, and need no memory;
+    // with few, those of several steps are made at once, so that each panel of W is read for many rows
+    const bool fused;
+    const int64_t chunk;
+    // compact states [rank, wide], two of each where a product reads what a step writes; values between stages;
+    // unit vectors, padded; input products of a few steps [fed arrival][step, rank][wide]
+    Buffer<T> memory;
+    T *state[S][2], *between[C::between + 1], *unit[C::fixed + 1], *z, *lines;
+
+  public:
+    Forward(const Call<T>& call, const Group<T>& group)
+        : c(call), g(group), panels(call.inputs, call.hidden, false), H(call.hidden), wide(Block<T>::stride(H)),
+          n(std::max<int64_t>(group.size(), 1)), fused(n >= 8 && !(group.ragged && call.by_units)),
+          chunk(fused ? 1 : steps_at_once(call, n)) {
+        int64_t rows = n * wide;
+        memory.resize(rows * (2 * S + C::between + C::fed * chunk) + wide * (C::fixed + 1) + chunk * n * c.inputs + 64);
+        T* p = memory.get();
+        for (int s = 0; s < S; s++)
+            for (int k = 0; k < 2; k++, p += rows) state[s][k] = p;
+        for (int s = 0; s < C::between; s++, p += rows) between[s] = p;
+        z = p, p += rows * C::fed * chunk;
+        for (int k = 0; k < C::fixed; k++, p += wide) {
+            unit[k] = p;
+            const T* source = C::is_unit[k] ? c.fixed[2 * S + C::between + k] : nullptr;
+            for (int64_t u = 0; u < wide; u++) p[u] = source && u < H ? source[u] : T(0);
+        }
+        lines = p;
+        for (int s = 0; s < S; s++)
+            for (int64_t r = 0; r < g.size(); r++)
+                for (int64_t u = 0; u < wide; u++)
+                    state[s][0][r * wide + u] = c.initial[s] && u < H ? c.initial[s][g.row[r] * H + u] : T(0);
+    }
+
+    // member `m` of `members` that share this group's rows and divide its units
+    void run(int m, int members, Barrier& barrier) {
+        Share mine(Block<T>::count(H), m, members);
+        bool down = c.reverse;
+        int64_t longest = g.longest(), parity = 0;
+        if (m == 0) clear();
+        for (int64_t done = 0; done < longest;) {
+            int64_t here = std::min(chunk, longest - done);
+            int64_t low = down ? longest - done - here : done;
+            gather(low, here, m, members, barrier);
+            for (int64_t ub = mine.first; ub < mine.last && !fused; ub++) input_products(low, here, ub);
+            for (int64_t k = 0; k < here; k++, parity ^= 1) {
+                int64_t t = down ? low + here - 1 - k : low + k;
+                int64_t active = g.active(t);
+                if (m == 0) keep_idle(active, parity);
+                stages(t, active, offset(low, t), parity, mine, barrier, std::make_index_sequence<C::stages>{});
+            }
+            done += here;
+        }
+        if (members > 1) barrier.wait();
+        if (m == 0) finish(parity);
+    }
+
+  private:
+    // enough rows for an efficient product, few enough for the second cache
+    static int64_t steps_at_once(const Call<T>& c, int64_t rows) {
+        int64_t wanted = (48 + rows - 1) / rows;
+        return std::max<int64_t>(1, std::min(c.steps, wanted));
+    }
+    // products read rows of x where they lie, if these are one stretch of memory
+    bool contiguous() const { return !g.ragged && g.size() == c.batch; }
+    int64_t offset(int64_t low, int64_t t) const {
+        int64_t rows = 0;
+        for (int64_t k = low; k < t; k++) rows += g.active(k);
+        return rows;
+    }
+    void gather(int64_t low, int64_t here, int m, int members, Barrier& barrier) {
+        if (contiguous()) return;
+        if (members > 1) barrier.wait();
+        int64_t line = 0;
+        for (int64_t t = low; t < low + here; t++)
+            for (int64_t r = 0; r < g.active(t); r++, line++)
+                if (line % members == m)
+                    std::memcpy(lines + line * c.inputs, c.x + (t * c.batch + g.row[r]) * c.inputs,
+                                c.inputs * sizeof(T));
+        if (members > 1) barrier.wait();
+    }
+    const T* inputs_of(int64_t low) const { return contiguous() ? c.x + low * c.batch * c.inputs : lines; }
+    const T* input_panel(int fed, int64_t ub) const {
+        return c.packed + panels.inputs + (fed * Block<T>::count(H) + ub) * c.inputs * N;
+    }
+    void input_products(int64_t low, int64_t here, int64_t ub) {
+        const T* x = inputs_of(low);
+        int64_t rows = offset(low, low + here), stride = n * chunk * wide;
+        for (int a = 0; a < C::fed; a++) {
+            T bias[N];
+            bias_of(C::fed_arrival[a], ub, bias);
+            for (int64_t r = 0; r < rows;) {
+                int take = share<T>(rows - r);
+                Factor<T> factor{x + r * c.inputs, c.inputs, input_panel(a, ub), c.inputs};
+                product<T>(take, &factor, 1, bias, 0, z + a * stride + r * wide + ub * N, wide);
+                r += take;
+            }
+        }
+    }
+    void bias_of(int arrival, int64_t ub, T* bias) const {
+        for (int u = 0; u < N; u++) bias[u] = c.bias && ub * N + u < H ? c.bias[arrival * H + ub * N + u] : T(0);
+    }
+    template <size_t... k>
+    void stages(int64_t t, int64_t active, int64_t first, int64_t parity, Share mine, Barrier& barrier,
+                std::index_sequence<k...>) {
+        (stage<k>(t, active, first, parity, mine, barrier), ...);
+    }
+    template <int k>
+    void stage(int64_t t, int64_t active, int64_t first, int64_t parity, Share mine, Barrier& barrier) {
+        using Stage = typename C::template Stage<k>;
+        constexpr int A = Stage::arrivals;
+        alignas(64) T tile[A][Block<T>::rows * N], bias[A][N];
+        // what the last step left in the cache is used first: every other step runs the other way
+        bool back = parity;
+        for (int64_t q = mine.first; q < mine.last; q++) {
+            int64_t ub = back ? mine.first + mine.last - 1 - q : q;
+            for (int a = 0; a < A; a++) bias_of(Stage::arrival + a, ub, bias[a]);
+            for (int64_t r = 0; r < active;) {
+                int rows = share<T>(active - r);
+                const T* at[A];
+                int64_t ld[A];
+                for (int a = 0; a < A; a++) {
+                    Factor<T> factors[std::max(1, C::sees[k]) + 1];
+                    int count = 0, input = Stage::fed_index[a], p = a - Stage::alone;
+                    const T* made = input < 0 ? nullptr : z + input * n * chunk * wide + (first + r) * wide + ub * N;
+                    if (input >= 0 && fused)
+                        factors[count++] = {inputs_of(t) + r * c.inputs, c.inputs, input_panel(input, ub), c.inputs};
+                    for (int s = 0; s < C::sees[k] && p >= 0; s++)
+                        factors[count++] = {source(Stage::sees[s], parity) + r * wide, wide,
+                                            c.packed + panels.recurrent[k] +
+                                                ((int64_t(p) * C::sees[k] + s) * Block<T>::count(H) + ub) * H * N,
+                                            H};
+                    at[a] = count ? tile[a] : made, ld[a] = count ? N : wide;
+                    if (count && (fused || input < 0))
+                        product<T>(rows, factors, count, bias[a], 0, tile[a], N);
+                    else if (count)
+                        product<T>(rows, factors, count, made, wide, tile[a], N);
+                }
+                elementwise<k>(t, r, rows, ub, parity, at, ld);
+                r += rows;
+            }
+        }
+        barrier.wait();
+    }
+    // where a value lies: states before the step, after it, between stages
+    T* source(int value, int64_t parity) const {
+        if (value < S) return state[value][C::twice[value] ? parity : 0];
+        if (value < 2 * S) return state[value - S][C::twice[value - S] ? 1 - parity : 0];
+        return between[value - 2 * S];
+    }
+    template <int value> INLINE Vec<T> fetch(int64_t t, int64_t rank, int64_t u, int64_t parity) const {
+        constexpr int f = value - 2 * S - C::between;
+        if constexpr (f < 0) {
+            return load(source(value, parity) + rank * wide + u);
+        } else if constexpr (C::is_unit[f < 0 ? 0 : f]) {
+            return load(unit[f] + u);
+        } else {
+            int64_t at = t * c.batch + g.row[rank];
+            return c.wide[value] ? load(c.fixed[value] + at * H + u, int(H - u)) : all(c.fixed[value][at]);
+        }
+    }
+    template <int k>
+    void elementwise(int64_t t, int64_t r, int rows, int64_t ub, int64_t parity, const T* const* arrivals,
+                     const int64_t* ld) {
+        using Stage = typename C::template Stage<k>;
+        for (int m = 0; m < rows; m++)
+            for (int v = 0; v < V; v++) {
+                int64_t u = ub * N + v * L;
+                if (u >= H) break;
+                Vec<T> arrive[Stage::arrivals], take[Stage::takes_count + 1], write[Stage::writes_count],
+                    save[Stage::saved_count + 1];
+                for (int a = 0; a < Stage::arrivals; a++) arrive[a] = load(arrivals[a] + m * ld[a] + v * L);
+                [&]<size_t... i>(std::index_sequence<i...>) {
+                    ((take[i] = fetch<Stage::takes[i]>(t, r + m, u, parity)), ...);
+                }(std::make_index_sequence<Stage::takes_count>{});
+                Stage::template forward<T>(arrive, take, write, save);
+                int64_t at = t * c.batch + g.row[r + m];
+                int lanes = int(std::min<int64_t>(L, H - u));
+                for (int i = 0; i < Stage::writes_count; i++) {
+                    int value = Stage::writes[i];
+                    store(source(value, parity) + (r + m) * wide + u, write[i]);
+                    if (T* history = c.history[value - S]) store(history + at * H + u, write[i], lanes);
+                }
+                if (c.lines)
+                    for (int i = 0; i < Stage::saved_count; i++)
+                        store(c.lines + (at * C::width + Stage::column + i) * H + u, save[i], lanes);
+            }
+    }
+    // rows that wait keep their state in both copies, so that the parity of the step does not matter to them
+    void keep_idle(int64_t active, int64_t parity) {
+        if (!g.ragged) return;
+        for (int s = 0; s < S; s++)
+            if (C::twice[s])
+                for (int64_t r = active; r < g.size(); r++)
+                    std::memcpy(state[s][1 - parity] + r * wide, state[s][parity] + r * wide, wide * sizeof(T));
+    }
+    void clear() {
+        if (!g.ragged) return;
+        for (int value = 0; value < S + C::between; value++)
+            if (T* history = c.history[value])
+                for (int64_t r = 0; r < g.size(); r++)
+                    for (int64_t t = g.length[r]; t < c.steps; t++)
+                        std::memset(history + (t * c.batch + g.row[r]) * H, 0, H * sizeof(T));
+    }
+    void finish(int64_t parity) {
+        for (int s = 0; s < S; s++)
+            if (T* final_ = c.final_[s])
+                for (int64_t r = 0; r < g.size(); r++)
+                    std::memcpy(final_ + g.row[r] * H, state[s][C::twice[s] ? parity : 0] + r * wide, H * sizeof(T));
+    }
+};
+
+}  // namespace karussell

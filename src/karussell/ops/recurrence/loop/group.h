@@ -1,0 +1,67 @@
+// Rows that run together: which they are, how many are active at each step, and where the threads cut the work.
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "call.h"
+#include "product.h"
+#include "team.h"
+
+namespace karussell {
+
+// Rows of one thread (or of the whole team, where it divides units), the longest first: at every step the active
+// rows are a prefix, so rows that ended, or have not begun, cost nothing.
+template <class T> struct Group {
+    std::vector<int64_t> row;     // rank -> row of the batch
+    std::vector<int64_t> length;  // rank -> length
+    std::vector<int64_t> counts;  // t -> active rows, a prefix of the ranks
+    bool ragged = false;
+
+    Group(const Call<T>& c, int member, int members) {
+        std::vector<int64_t> order(c.batch);
+        for (int64_t b = 0; b < c.batch; b++) order[b] = b;
+        if (c.lengths) {
+            std::stable_sort(order.begin(), order.end(),
+                             [&](int64_t p, int64_t q) { return c.lengths[p] > c.lengths[q]; });
+            // dealt like cards, so that every thread has long and short ones
+            for (int64_t k = member; k < c.batch; k += members) row.push_back(order[k]);
+            ragged = true;
+        } else {
+            int64_t first = c.batch * member / members, last = c.batch * (member + 1) / members;
+            row.assign(order.begin() + first, order.begin() + last);
+        }
+        for (int64_t b : row) length.push_back(c.lengths ? c.lengths[b] : c.steps);
+        int64_t n = size();
+        for (int64_t t = 0; t < c.steps; t++) {
+            while (n > 0 && length[n - 1] <= t) n--;
+            counts.push_back(n);
+        }
+    }
+    int64_t size() const { return int64_t(row.size()); }
+    int64_t active(int64_t t) const { return t >= 0 && t < int64_t(counts.size()) ? counts[t] : 0; }
+    int64_t longest() const { return size() ? length[0] : 0; }
+};
+
+// the blocks of units that a member computes
+struct Share {
+    int64_t first, last;
+    Share(int64_t blocks, int member, int members)
+        : first(blocks * member / members), last(blocks * (member + 1) / members) {}
+};
+
+// Layout of the panels, each [K, Block::units]: input products by arrival and block; recurrent products by stage,
+// arrival and block; or, backward, by stage, seen value and block, with K = arrivals of the stage * H.
+template <class C, class T> struct Panels {
+    int64_t inputs = 0, recurrent[MOST_STAGES + 1] = {}, total = 0;
+    Panels(int64_t I, int64_t H, bool backward) {
+        int64_t wide = Block<T>::padded(H);
+        inputs = 0;
+        total = backward ? 0 : int64_t(C::fed) * wide * I;
+        for (int k = 0; k < C::stages; k++) {
+            recurrent[k] = total;
+            total += int64_t(C::products[k]) * C::sees[k] * wide * H;
+        }
+    }
+};
+
+}  // namespace karussell

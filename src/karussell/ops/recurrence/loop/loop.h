@@ -1,0 +1,92 @@
+// The whole recurrence: packing, the team, forward or backward. A cell's program, printed as a struct, is the only
+// thing that differs from one compiled engine to the next.
+#pragma once
+#include <memory>
+
+#include "backward.h"
+#include "forward.h"
+
+namespace karussell {
+
+// one item is one panel of one gate (forward) or of one seen value (backward)
+template <class C, class T> void pack_panels(const Call<T>& c, bool backward, int member, int members) {
+    Panels<C, T> panels(c.inputs, c.hidden, backward);
+    const int64_t H = c.hidden, blocks = Block<T>::count(H), N = Block<T>::units;
+    Share mine(blocks, member, members);
+    for (int64_t ub = mine.first; ub < mine.last; ub++) {
+        if (!backward)
+            for (int a = 0; a < C::fed; a++)
+                pack(c.w + (a * H + ub * N) * c.inputs, c.inputs, 1, H - ub * N, c.inputs,
+                     c.packed + panels.inputs + (a * blocks + ub) * c.inputs * N);
+        for (int k = 0; k < C::stages; k++)
+            for (int a = 0; a < C::products[k]; a++)
+                for (int s = 0; s < C::sees[k]; s++) {
+                    int64_t across = int64_t(C::sees[k]) * H;  // columns of r
+                    const T* r = c.r[k] + C::gate_row[k][a] * H * across + s * H;
+                    T* to = c.packed + panels.recurrent[k];
+                    if (backward)  // panel of value s: K runs over arrivals and their units
+                        pack(r + ub * N, 1, across, H - ub * N, H,
+                             to + (s * blocks + ub) * C::products[k] * H * N + a * H * N);
+                    else
+                        pack(r + ub * N * across, across, 1, H - ub * N, H,
+                             to + ((int64_t(a) * C::sees[k] + s) * blocks + ub) * H * N);
+                }
+    }
+}
+
+template <class C, class T, template <class, class> class Run> void recurrence(const Call<T>& c, bool backward) {
+    int members = int(c.threads);
+    using Engine = Run<C, T>;
+    std::unique_ptr<Group<T>> together;
+    std::unique_ptr<Engine> shared;
+    if (c.by_units || members == 1) {
+        together = std::make_unique<Group<T>>(c, 0, 1);
+        shared = std::make_unique<Engine>(c, *together);
+    }
+    std::vector<std::unique_ptr<Group<T>>> groups(members);
+    std::vector<std::unique_ptr<Engine>> engines(members);
+    team(members, [&](int m, int given, Barrier& barrier) {
+        if (c.pack) pack_panels<C, T>(c, backward, m, given);
+        if (c.pack) barrier.wait();
+        if (shared) {
+            shared->run(m, given, barrier);
+            barrier.wait();
+        } else {
+            groups[m] = std::make_unique<Group<T>>(c, m, given);
+            engines[m] = std::make_unique<Engine>(c, *groups[m]);
+            Barrier alone;
+            engines[m]->run(0, 1, alone);
+            barrier.wait();
+        }
+        if constexpr (std::is_same_v<Engine, Backward<C, T>>) {
+            if (m) return;
+            if (shared) return collect<C, T>(c, shared.get(), true);
+            // summed in the order of the members, whoever was done first
+            for (int k = 0; k < given; k++) collect<C, T>(c, engines[k].get(), k == 0);
+        }
+    });
+}
+
+// add one group's gradients of unit vectors and biases to the call's, or begin with them
+template <class C, class T> void collect(const Call<T>& c, const Backward<C, T>* from, bool first) {
+    auto add = [&](T* to, const T* part) {
+        for (int64_t u = 0; to && u < c.hidden; u++) to[u] = first ? part[u] : to[u] + part[u];
+    };
+    for (int k = 0; k < C::fixed; k++) add(c.d_units[2 * C::states + C::between + k], from->d_unit[k]);
+    for (int a = 0; a < C::arrivals; a++)
+        add(c.d_bias ? c.d_bias + a * c.hidden : nullptr, from->d_bias + a * Block<T>::stride(c.hidden));
+}
+
+}  // namespace karussell
+
+#define KARUSSELL_PUBLIC __attribute__((visibility("default")))
+#define KARUSSELL_EXPORT(CELL, NAME, T)                                                                              \
+    extern "C" KARUSSELL_PUBLIC void NAME##_forward(const karussell::Call<T>* c) {                                                    \
+        karussell::recurrence<CELL, T, karussell::Forward>(*c, false);                                               \
+    }                                                                                                                \
+    extern "C" KARUSSELL_PUBLIC void NAME##_backward(const karussell::Call<T>* c) {                                                   \
+        karussell::recurrence<CELL, T, karussell::Backward>(*c, true);                                               \
+    }                                                                                                                \
+    extern "C" KARUSSELL_PUBLIC int64_t NAME##_packed(int64_t inputs, int64_t hidden, int64_t backward) {                             \
+        return karussell::Panels<CELL, T>(inputs, hidden, backward != 0).total;                                      \
+    }

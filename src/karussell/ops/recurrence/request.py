@@ -1,0 +1,74 @@
+"""One recurrence to run: what the public function hands to an engine, checked."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from karussell.cells import Cell
+from karussell.ops.engine import Engine
+from karussell.ops.noise import Noise
+from karussell.ops.recurrence.options import Options
+from karussell.ops.recurrence.weights import Weights
+
+
+class Request(NamedTuple):
+    """Everything an engine needs. States are dense here: every one [B, H], the output [B, P] under a projection.
+
+    x        [T, B, I]
+    weights  dense (see weights.dense)
+    state    by name; None for zeros
+    lengths  [B] int64 or None
+    resets   [T, B] bool or None: the row starts anew before this step
+    start    what a reset restores, by name; None for zeros
+    inputs   per-step inputs by name, [T, B, 1] or [T, B, H]
+    """
+
+    cell: Cell
+    x: Tensor
+    weights: Weights
+    hidden: int
+    state: Mapping[str, Tensor] | None
+    lengths: Tensor | None
+    resets: Tensor | None
+    start: Mapping[str, Tensor] | None
+    inputs: Mapping[str, Tensor]
+    reverse: bool
+    options: Options
+    noise: Noise
+    every_state: bool
+    every_gate: bool
+
+    def full(self, state: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+        """The state given, or zeros."""
+        if state is not None:
+            return dict(state)
+        batch, first = self.x.shape[1], self.cell.state[0]
+        output = self.hidden if self.weights.p is None else self.weights.p.shape[0]
+        return {n: self.x.new_zeros(batch, output if n == first else self.hidden) for n in self.cell.state}
+
+
+class Answer(NamedTuple):
+    """What an engine gives back: y [T, B, H or P]; the final state; states and gates at every step, or None."""
+
+    y: Tensor
+    state: dict[str, Tensor]
+    states: dict[str, Tensor] | None = None
+    gates: dict[str, Tensor] | None = None
+
+
+class Result(NamedTuple):
+    """The outputs of a recurrence.
+
+    y       [T, B, H], or [T, B, P] under a projection; zero beyond a row's length
+    state   the state after each row's last valid step, a NamedTuple of [B, width]
+    states  the state after every step, a NamedTuple of [T, B, width]; None unless asked for
+    gates   the pre-activations W x + R h + b of every gate, [T, B, width] by name; None unless asked for
+    engine  which engine ran
+    """
+
+    y: Tensor
+    state: tuple[Tensor, ...]
+    states: tuple[Tensor, ...] | None
+    gates: dict[str, Tensor] | None
+    engine: Engine
