@@ -1,0 +1,164 @@
+"""The training loop: epochs, validation, early stopping, checkpoints, and an exact resume.
+
+A run that is killed at any step and started again with the same number of threads ends with the same bits:
+a batch depends on (seed, epoch, index) alone, chance inside the model on (seed, step), the learning rate on the
+step, and the rest is in the checkpoint.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from karussell.errors import InputError
+from karussell.train.config import TrainConfig
+from karussell.train.device import threads
+from karussell.train.interrupt import Interrupt
+from karussell.train.metrics import MetricsFile, Row
+from karussell.train.prefetch import ahead
+from karussell.train.progress import Progress
+from karussell.train.run import Run
+from karussell.train.step import Measured, Stepper
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class History:
+    """What a finished run leaves: its rows, and where it stood when it ended."""
+
+    rows: list[Row]
+    steps: int
+    seconds: float
+    """Spent on training, earlier sessions included."""
+    earlier: float
+    """What of it was spent in earlier sessions."""
+    best: float | None
+    best_step: int | None
+    stopped: str
+
+
+def fit(
+    model: nn.Module,
+    loss_fn: Callable[[nn.Module, Batch], Tensor],
+    batches: Callable[[int], Sequence[Batch]],
+    validate: Callable[[nn.Module], Mapping[str, float]] | None,
+    out: Path,
+    config: TrainConfig,
+    *,
+    meta: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """Train `model` in place and leave it with the best validated weights, on the device it came from.
+
+    `batches(epoch)` is a sequence made lazily by index, a pure function of the epoch; `loss_fn` gives a scalar.
+    `validate` gives numbers by name, of which `score` decides (lower is better). `out` receives metrics.jsonl
+    and checkpoints/, and a run that is found there goes on. `meta` is what must be equal for that besides
+    `config`: JSON values that identify data and model.
+
+    Raises DivergedError at a loss that is not finite, InputError when `out` holds a different run, and
+    KeyboardInterrupt, after a checkpoint, at Ctrl-C.
+    """
+    show = progress if progress is not None else Progress()
+    # where every core already computes, a thread that prepares batches makes all of them wait for one
+    spare = 1 if config.prefetch else 0
+    with threads(config.threads or max(1, torch.get_num_threads() - spare)):
+        return _fit(model, loss_fn, batches, validate, out, config, meta or {}, show)
+
+
+def _fit(
+    model: nn.Module,
+    loss_fn: Callable[[nn.Module, Batch], Tensor],
+    batches: Callable[[int], Sequence[Batch]],
+    validate: Callable[[nn.Module], Mapping[str, float]] | None,
+    out: Path,
+    config: TrainConfig,
+    meta: Mapping[str, Any],
+    show: Progress,
+) -> History:
+    stepper = Stepper(model, loss_fn, config)
+    run = Run(stepper, out / "checkpoints", {"train": config.identity(), **meta})
+    run.resume(show.say)
+    earlier = run.seconds
+
+    with MetricsFile(out / "metrics.jsonl", keep=run.rows) as metrics, Interrupt() as interrupt, show:
+        clock = _Clock(run.seconds)
+
+        def write(row: Row) -> None:
+            metrics.add({"step": run.step, **row, "seconds": round(clock.seconds(), 3)})
+            run.rows = len(metrics.rows)
+
+        def save() -> None:
+            run.seconds = clock.seconds()
+            run.save()
+            clock.saved()
+
+        while not run.stopped:
+            epoch = batches(run.epoch)
+            if not len(epoch):
+                raise InputError("there is not one batch of training data; give more recordings, or smaller batches")
+            # epochs differ in length, so the end is an estimate
+            show.plan(run.step, run.step - run.index + len(epoch) * (config.epochs - run.epoch))
+            for batch in ahead(epoch, run.index, config.prefetch):
+                done = (run.epoch + run.index / len(epoch)) / config.epochs
+                measured = stepper.take(run.step, done, batch)
+                run.step, run.index = run.step + 1, run.index + 1
+                run.window.append(measured)
+                if len(run.window) >= config.log_steps:
+                    row = _means(run.window)
+                    write({"epoch": round(run.epoch + run.index / len(epoch), 4), **row})
+                    run.shown.update(loss=row["loss"], rate=measured.rate)
+                    run.window.clear()
+                show.update(run.step, {"epoch": run.epoch + 1, **run.shown})
+                if interrupt.asked:
+                    save()
+                    raise KeyboardInterrupt
+                if clock.since_saved() >= config.checkpoint_seconds:
+                    save()
+            run.epoch, run.index = run.epoch + 1, 0
+            last = run.epoch == config.epochs
+            if validate is not None and (last or run.epoch % config.validate_epochs == 0):
+                numbers, weights = stepper.validate(run.step, validate)
+                better = run.judge(numbers["score"], weights)
+                valid = {f"valid_{name}": number for name, number in numbers.items()}
+                write({"epoch": run.epoch, **valid, "better": better})
+                run.shown.update(valid=numbers["score"], best=run.best or 0.0)
+                show.update(run.step, {"epoch": run.epoch, **run.shown}, important=True)
+            if last:
+                run.stopped = "all epochs are done"
+            elif config.patience and run.waited >= config.patience:
+                run.stopped = f"no better score in {config.patience} validations"
+            if run.stopped:
+                save()
+        rows = metrics.rows
+    run.take_best()
+    stepper.release()
+    return History(rows, run.step, run.seconds, earlier, run.best, run.best_step, run.stopped)
+
+
+class _Clock:
+    def __init__(self, seconds: float) -> None:
+        self._started = time.monotonic() - seconds
+        self._saved = time.monotonic()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def saved(self) -> None:
+        self._saved = time.monotonic()
+
+    def since_saved(self) -> float:
+        return time.monotonic() - self._saved
+
+
+def _means(window: Sequence[Measured]) -> dict[str, float]:
+    losses, norms, rates = zip(*window, strict=True)
+    return {
+        "loss": sum(losses) / len(losses),
+        "gradient_norm": sum(norms) / len(norms),
+        "learning_rate": rates[-1],
+    }
