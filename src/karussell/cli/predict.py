@@ -1,0 +1,62 @@
+"""`karussell predict DIR FILE…`: the text of recordings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from karussell.cli.command import Command, complain, note
+from karussell.errors import InputError
+
+
+def declare(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("model", type=str, metavar="DIR", help="folder that karussell train has left")
+    parser.add_argument("files", type=str, nargs="+", metavar="FILE", help="recordings: wav, flac, ogg or mp3")
+    parser.add_argument("--json", action="store_true", help="one JSON object a recording, with times and confidences")
+    parser.add_argument("--times", action="store_true", help="one line a label: start, end, confidence")
+    parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda, cuda:1, mps")
+
+
+def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every command gets them
+    """Print the text of each recording; the ones that cannot be used are named, and the status is 2."""
+    from karussell.tasks import Transcriber
+
+    model = Transcriber.load(given.model, device=given.device)
+    status = 0
+    for name in given.files:
+        try:
+            found = model.predict(Path(name), say=note)
+        except InputError as error:
+            status = complain(str(error), 2)
+            continue
+        labels = zip(found.tokens, found.starts, found.ends, found.confidences, strict=True)
+        rows = [(model.vocabulary.decode([token]), start, end, sure) for token, start, end, sure in labels]
+        if given.json:
+            print(json.dumps(_document(name, found.text, found.score, rows), ensure_ascii=False), flush=True)
+            continue
+        print(found.text if len(given.files) == 1 else f"{name}: {found.text}", flush=True)
+        if given.times:
+            for text, start, end, sure in rows:
+                print(f"{start:9.2f} {end:9.2f}  {sure:5.3f}  {text}", flush=True)
+    return status
+
+
+def _document(name: str, text: str, score: float, rows: list[tuple[str, float, float, float]]) -> dict[str, Any]:
+    labels = [
+        {"text": label, "start": round(start, 3), "end": round(end, 3), "confidence": round(sure, 4)}
+        for label, start, end, sure in rows
+    ]
+    return {"file": name, "text": text, "labels": labels, "score": round(score, 4)}
+
+
+COMMAND = Command(
+    "predict",
+    "write down what recordings say",
+    "predict DIR FILE... [--json | --times] [--device DEVICE]",
+    "Write down what recordings say. The text goes to standard output, remarks go to standard error. "
+    "A long recording is cut at its pauses.",
+    declare,
+    run,
+)

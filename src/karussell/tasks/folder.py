@@ -1,0 +1,114 @@
+"""A model on disk: a folder of safetensors and JSON, checked as a whole before anything of it is used."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from karussell.data.files import write_atomic
+from karussell.data.vocabulary import Vocabulary
+from karussell.errors import InputError
+
+FORMAT = 1
+TASK = "transcribe"
+WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocabulary.json"
+METRICS, REPORT, RESULT = "metrics.jsonl", "report.html", "result.json"
+CHECKPOINTS = "checkpoints"
+
+
+def write_model(folder: Path, tensors: Mapping[str, Tensor], vocabulary: Vocabulary, config: dict[str, Any]) -> None:
+    """Write weights and vocabulary, then the configuration that names their checksums."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    contents = {WEIGHTS: save_tensors(plain), VOCABULARY: vocabulary.to_json().encode()}
+    for name, content in contents.items():
+        write_atomic(folder / name, content)
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    write_json(folder / CONFIG, {"format": FORMAT, "task": TASK, **config, "sha256": checksums})
+
+
+def read_model(folder: Path) -> tuple[dict[str, Tensor], Vocabulary, dict[str, Any]]:
+    """Read what `write_model` wrote; InputError names the file that is missing, truncated or foreign."""
+    if not folder.is_dir():
+        raise InputError(f"there is no model folder '{folder}'; train one with: karussell train DATA --out {folder}")
+    if (folder / CHECKPOINTS).exists() and not any((folder / name).exists() for name in (CONFIG, WEIGHTS)):
+        raise InputError(f"'{folder}' holds a run that has not finished; repeat its command with --resume first")
+    config = _config(folder / CONFIG)
+    weights, symbols = (_content(folder, name, config["sha256"]) for name in (WEIGHTS, VOCABULARY))
+    try:
+        tensors = load_tensors(weights)
+    except SafetensorError as error:
+        raise InputError(f"'{folder / WEIGHTS}' holds no weights ({error}); copy the model folder again") from error
+    try:
+        vocabulary = Vocabulary.from_json(symbols.decode())
+    except (InputError, UnicodeDecodeError) as error:
+        raise InputError(f"'{folder / VOCABULARY}' is {error}; copy the model folder again") from error
+    return tensors, vocabulary, config
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file whole or not at all."""
+    write_atomic(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def claim(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """See that a run may use `folder`: one that exists is refused, unless it is empty or the run in it goes on."""
+    if resume and overwrite:
+        raise InputError("--resume goes on with the run in the folder and --overwrite removes it; give one of the two")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"'{folder}' is a file; --out needs a folder")
+    if not (resume or overwrite) and folder.exists() and any(folder.iterdir()):
+        raise InputError(
+            f"the folder '{folder}' exists already; add --resume to go on with the run in it, --overwrite to begin "
+            "again, or choose another --out"
+        )
+
+
+def finish(folder: Path) -> None:
+    """Remove what only an unfinished run needs."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+
+
+def remove_run(folder: Path) -> None:
+    """Remove the files of a run, and leave everything else in the folder."""
+    for name in (CONFIG, WEIGHTS, VOCABULARY, METRICS, REPORT, RESULT):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"'{path}' is missing, so '{path.parent}' is no model folder; check the path") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"'{path}' is no JSON ({error}); copy the model folder again") from error
+    if not isinstance(config, dict) or config.get("task") != TASK or not isinstance(config.get("sha256"), dict):
+        raise InputError(f"'{path}' is not of a karussell transcriber; check the path")
+    if config.get("format") != FORMAT:
+        raise InputError(
+            f"'{path}' has format {config.get('format')}, and this version reads {FORMAT}; "
+            "use the version of karussell that wrote it"
+        )
+    return config
+
+
+def _content(folder: Path, name: str, checksums: Mapping[str, str]) -> bytes:
+    path = folder / name
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"'{path}' is missing, so the model is not whole; copy the model folder again") from None
+    if hashlib.sha256(content).hexdigest() != checksums.get(name):
+        raise InputError(
+            f"'{path}' is not the file that config.json names: it was cut short, changed or belongs to another "
+            "model; copy the model folder again"
+        )
+    return content
