@@ -77,20 +77,25 @@ def test_what_the_compiled_engine_has_not_runs_elsewhere(problem):
     assert run(p._replace(inputs={"gap": gap}), "auto").engine == "reference"
 
 
-def test_it_learns_compiled():
+def test_it_learns_compiled_as_by_reference():
     """A leaky memory told when to write: the sum of marked inputs over twenty steps."""
-    torch.manual_seed(1)
-    layer, read = nn.Recurrent(Leaky, 2, 24, engine="cpp"), torch.nn.Linear(24, 1)
-    optimiser = torch.optim.Adam([*layer.parameters(), *read.parameters()], 0.01)
-    losses = []
-    for _ in range(250):
-        x = torch.stack([torch.rand(20, 64), (torch.rand(20, 64) < 0.1).float()], -1)
-        target = (x[..., 0] * x[..., 1]).sum(0)
-        y = layer(x, inputs={"gap": torch.ones(20, 64) * 0.01})[0]
-        loss = (read(y[-1])[:, 0] - target).square().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
-    # predicting the mean gives the variance, about 0.5
-    assert sum(losses[-20:]) / 20 < 0.1
+    losses: dict[str, list[float]] = {"cpp": [], "reference": []}
+    for engine, found in losses.items():
+        torch.manual_seed(1)
+        layer = nn.Recurrent(Leaky, 2, 24, engine=engine, dtype=torch.float64)
+        read = torch.nn.Linear(24, 1, dtype=torch.float64)
+        optimiser = torch.optim.Adam([*layer.parameters(), *read.parameters()], 0.01)
+        for _ in range(60):
+            x = torch.stack([torch.rand(20, 64), (torch.rand(20, 64) < 0.1).float()], -1).double()
+            target = (x[..., 0] * x[..., 1]).sum(0)
+            y = layer(x, inputs={"gap": torch.full((20, 64), 0.01, dtype=torch.float64)})[0]
+            loss = (read(y[-1])[:, 0] - target).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            found.append(loss.item())
+    # Adam divides by its own gradients, so differences of rounding grow from step to step
+    torch.testing.assert_close(losses["cpp"][:20], losses["reference"][:20], rtol=1e-8, atol=0)
+    torch.testing.assert_close(losses["cpp"], losses["reference"], rtol=1e-3, atol=0)
+    # from knowing nothing, about 1.5, to better than the mean, whose error is the variance, about 0.5
+    assert sum(losses["cpp"][-10:]) / 10 < 0.6 * losses["cpp"][0]
