@@ -152,7 +152,7 @@ def changed_vocabulary(folder: Path) -> None:
         (lambda folder: shutil.rmtree(folder), "there is no model folder"),
         (cut_weights, "model.safetensors' is not the file that config.json names"),
         (foreign_weights, "model.safetensors' is not the file that config.json names"),
-        (foreign_config, "config.json' is not of a karussell transcriber"),
+        (foreign_config, "config.json' is not of a karussell model"),
         (broken_config, "config.json' is no JSON"),
         (newer_config, "has format 99"),
         (changed_config, "does not fit the network"),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +23,57 @@ METRICS, REPORT, RESULT = "metrics.jsonl", "report.html", "result.json"
 CHECKPOINTS = "checkpoints"
 
 
-def write_model(folder: Path, tensors: Mapping[str, Tensor], vocabulary: Vocabulary, config: dict[str, Any]) -> None:
-    """Write weights and vocabulary, then the configuration that names their checksums."""
+def write_parts(
+    folder: Path,
+    task: str,
+    tensors: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    parts: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write weights and the task's other files by name, then the configuration that names task and checksums."""
     folder.mkdir(parents=True, exist_ok=True)
     plain = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    contents = {WEIGHTS: save_tensors(plain), VOCABULARY: vocabulary.to_json().encode()}
+    contents = {WEIGHTS: save_tensors(plain), **(parts or {})}
     for name, content in contents.items():
         write_atomic(folder / name, content)
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    write_json(folder / CONFIG, {"format": FORMAT, "task": TASK, **config, "sha256": checksums})
+    write_json(folder / CONFIG, {"format": FORMAT, "task": task, **config, "sha256": checksums})
 
 
-def read_model(folder: Path) -> tuple[dict[str, Tensor], Vocabulary, dict[str, Any]]:
-    """Read what `write_model` wrote; InputError names the file that is missing, truncated or foreign."""
+def read_parts(
+    folder: Path, task: str, parts: Sequence[str] = ()
+) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, bytes]]:
+    """Read what `write_parts` wrote: weights, configuration, other files; InputError names what cannot be used."""
+    config = read_config(folder)
+    if config["task"] != task:
+        raise InputError(f"'{folder}' holds a model of the task '{config['task']}', and '{task}' was asked for")
+    contents = {name: _content(folder, name, config["sha256"]) for name in (WEIGHTS, *parts)}
+    try:
+        tensors = load_tensors(contents.pop(WEIGHTS))
+    except SafetensorError as error:
+        raise InputError(f"'{folder / WEIGHTS}' holds no weights ({error}); copy the model folder again") from error
+    return tensors, config, contents
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of any model folder; its `task` says whose it is."""
     if not folder.is_dir():
         raise InputError(f"there is no model folder '{folder}'; train one with: karussell train DATA --out {folder}")
     if (folder / CHECKPOINTS).exists() and not any((folder / name).exists() for name in (CONFIG, WEIGHTS)):
         raise InputError(f"'{folder}' holds a run that has not finished; repeat its command with --resume first")
-    config = _config(folder / CONFIG)
-    weights, symbols = (_content(folder, name, config["sha256"]) for name in (WEIGHTS, VOCABULARY))
+    return _config(folder / CONFIG)
+
+
+def write_model(folder: Path, tensors: Mapping[str, Tensor], vocabulary: Vocabulary, config: dict[str, Any]) -> None:
+    """Write weights and vocabulary of a transcriber, then the configuration that names their checksums."""
+    write_parts(folder, TASK, tensors, config, {VOCABULARY: vocabulary.to_json().encode()})
+
+
+def read_model(folder: Path) -> tuple[dict[str, Tensor], Vocabulary, dict[str, Any]]:
+    """Read what `write_model` wrote; InputError names the file that is missing, truncated or foreign."""
+    tensors, config, parts = read_parts(folder, TASK, (VOCABULARY,))
     try:
-        tensors = load_tensors(weights)
-    except SafetensorError as error:
-        raise InputError(f"'{folder / WEIGHTS}' holds no weights ({error}); copy the model folder again") from error
-    try:
-        vocabulary = Vocabulary.from_json(symbols.decode())
+        vocabulary = Vocabulary.from_json(parts[VOCABULARY].decode())
     except (InputError, UnicodeDecodeError) as error:
         raise InputError(f"'{folder / VOCABULARY}' is {error}; copy the model folder again") from error
     return tensors, vocabulary, config
@@ -90,8 +116,9 @@ def _config(path: Path) -> dict[str, Any]:
         raise InputError(f"'{path}' is missing, so '{path.parent}' is no model folder; check the path") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"'{path}' is no JSON ({error}); copy the model folder again") from error
-    if not isinstance(config, dict) or config.get("task") != TASK or not isinstance(config.get("sha256"), dict):
-        raise InputError(f"'{path}' is not of a karussell transcriber; check the path")
+    sound = isinstance(config, dict) and isinstance(config.get("task"), str)
+    if not sound or not isinstance(config.get("sha256"), dict):
+        raise InputError(f"'{path}' is not of a karussell model; check the path")
     if config.get("format") != FORMAT:
         raise InputError(
             f"'{path}' has format {config.get('format')}, and this version reads {FORMAT}; "

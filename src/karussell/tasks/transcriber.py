@@ -9,7 +9,7 @@ import platform
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from karussell.ops import watch
 from karussell.tasks.config import TranscriberConfig, from_json, to_json
 from karussell.tasks.examples import normalised, read
 from karussell.tasks.flat_start import Aligned, AlignedEpoch, frame_loss
-from karussell.tasks.folder import CONFIG, WEIGHTS, read_model, remove_run, write_model
+from karussell.tasks.folder import CONFIG, TASK, WEIGHTS, read_model, remove_run, write_model
 from karussell.tasks.network import Network
 from karussell.tasks.pauses import cut_at_pauses
 from karussell.train import History, Progress, fit
@@ -38,6 +38,8 @@ FRAMES = 20_000
 
 class Transcriber:
     """Features, network and vocabulary; made by `fit` or `load`, used by `predict` and `evaluate`."""
+
+    task: ClassVar[str] = TASK
 
     def __init__(self, config: TranscriberConfig, vocabulary: Vocabulary, normalisation: Normalisation) -> None:
         self.config, self.vocabulary = config, vocabulary

@@ -37,6 +37,8 @@ class TrainConfig:
     """Validate after every so many epochs."""
     patience: int = 0
     """Stop after so many validations without a better score; 0 never."""
+    budget: float = 0.0
+    """Seconds of training, validation included, after which it ends, schedule and all; 0 never."""
     seed: int = 0
     """Fixes weights, batches, augmentation and dropout."""
     device: str = "auto"
@@ -54,7 +56,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "learning_rate", "validate_epochs", "log_steps")
-        _not_negative(self, "weight_decay", "clip", "patience", "checkpoint_seconds", "prefetch", "threads", "seed")
+        _not_negative(
+            self, "weight_decay", "clip", "patience", "checkpoint_seconds", "prefetch", "threads", "seed", "budget"
+        )
         for name in ("warmup", "start", "final", "ema", "beta1", "beta2"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"train.{name} is {getattr(self, name)}; it is a share between 0 and 1")

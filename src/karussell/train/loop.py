@@ -6,7 +6,8 @@ step, and the rest is in the checkpoint.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,6 +61,9 @@ def fit(
     and checkpoints/, and a run that is found there goes on. `meta` is what must be equal for that besides
     `config`: JSON values that identify data and model.
 
+    With `config.budget` the learning rate falls with the time that is spent, if that runs out before the epochs do;
+    such a run depends on the machine's speed, and repeats to the same bits only by its steps.
+
     Raises DivergedError at a loss that is not finite, InputError when `out` holds a different run, and
     KeyboardInterrupt, after a checkpoint, at Ctrl-C.
     """
@@ -104,7 +108,7 @@ def _fit(
             # epochs differ in length, so the end is an estimate
             show.plan(run.step, run.step - run.index + len(epoch) * (config.epochs - run.epoch))
             for batch in ahead(epoch, run.index, config.prefetch):
-                done = (run.epoch + run.index / len(epoch)) / config.epochs
+                done = max((run.epoch + run.index / len(epoch)) / config.epochs, clock.share(config.budget))
                 measured = stepper.take(run.step, done, batch)
                 run.step, run.index = run.step + 1, run.index + 1
                 run.window.append(measured)
@@ -119,16 +123,23 @@ def _fit(
                     raise KeyboardInterrupt
                 if clock.since_saved() >= config.checkpoint_seconds:
                     save()
+                if clock.share(config.budget, validations=1) >= 1:
+                    break
+            at = round(run.epoch + run.index / len(epoch), 4)
             run.epoch, run.index = run.epoch + 1, 0
-            last = run.epoch == config.epochs
+            spent = clock.share(config.budget, validations=1) >= 1
+            last = spent or run.epoch == config.epochs
             if validate is not None and (last or run.epoch % config.validate_epochs == 0):
-                numbers, weights = stepper.validate(run.step, validate)
+                with clock.validation():
+                    numbers, weights = stepper.validate(run.step, validate)
                 better = run.judge(numbers["score"], weights)
                 valid = {f"valid_{name}": number for name, number in numbers.items()}
-                write({"epoch": run.epoch, **valid, "better": better})
+                write({"epoch": at, **valid, "better": better})
                 run.shown.update(valid=numbers["score"], best=run.best or 0.0)
                 show.update(run.step, {"epoch": run.epoch, **run.shown}, important=True)
-            if last:
+            if spent:
+                run.stopped = f"the time budget of {config.budget:g} s is used up"
+            elif last:
                 run.stopped = "all epochs are done"
             elif config.patience and run.waited >= config.patience:
                 run.stopped = f"no better score in {config.patience} validations"
@@ -144,9 +155,21 @@ class _Clock:
     def __init__(self, seconds: float) -> None:
         self._started = time.monotonic() - seconds
         self._saved = time.monotonic()
+        # seconds of the longest validation so far
+        self._validation = 0.0
 
     def seconds(self) -> float:
         return time.monotonic() - self._started
+
+    def share(self, budget: float, *, validations: int = 0) -> float:
+        """The share of a time budget that is behind, with so many validations still to come; 0 without a budget."""
+        return min(1.0, (self.seconds() + validations * self._validation) / budget) if budget else 0.0
+
+    @contextmanager
+    def validation(self) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self._validation = max(self._validation, time.monotonic() - started)
 
     def saved(self) -> None:
         self._saved = time.monotonic()
