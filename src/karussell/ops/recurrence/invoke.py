@@ -72,21 +72,28 @@ class Backward(NamedTuple):
 
 def forward(q: Request, p: Program, inputs: Inputs, keep: bool) -> Forward:
     """Run the loop forward; `keep` what the backward call needs."""
-    count, shape = len(p.states), (*inputs.x.shape[:2], q.hidden)
-    values = {count} | (set(p.history) if keep else set())
-    values |= set(range(count, 2 * count)) if q.every_state else set()
-    history = {v: inputs.x.new_empty(shape) for v in sorted(values)}
-    final = [inputs.x.new_empty(shape[1:]) for _ in p.states]
-    lines = inputs.x.new_empty(*shape[:2], p.width * q.hidden) if keep else None
+    made, count = allocate(q, p, inputs.x, keep), len(p.states)
     call, alive = prepare(q, p, inputs, backward=False)
-    for v, tensor in history.items():
+    for v, tensor in made.history.items():
         call.history[v - count] = pointer(tensor)
-    for s, tensor in enumerate(final):
+    for s, tensor in enumerate(made.final):
         call.final[s] = pointer(tensor)
-    call.lines = pointer(lines)
+    call.lines = pointer(made.lines)
     getattr(native.load(p), f"{KIND[inputs.x.dtype]}_forward")(ctypes.byref(call))
     del alive
-    return Forward(final, lines, history)
+    return made
+
+
+def allocate(q: Request, p: Program, x: Tensor, keep: bool) -> Forward:
+    """The memory that a forward call writes, y first in the history; of the call itself it says all shapes."""
+    count, shape = len(p.states), (*x.shape[:2], q.hidden)
+    values = {count} | (set(p.history) if keep else set())
+    values |= set(range(count, 2 * count)) if q.every_state else set()
+    return Forward(
+        final=[x.new_empty(shape[1:]) for _ in p.states],
+        lines=x.new_empty(*shape[:2], p.width * q.hidden) if keep else None,
+        history={v: x.new_empty(shape) for v in sorted(values)},
+    )
 
 
 def backward(
