@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from karussell.ops import native
+from karussell import native
 
 TOOL = Path(__file__).parents[2] / "tools" / "sanitize.py"
 

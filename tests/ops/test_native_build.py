@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from karussell import cells
+from karussell import cells, native
 from karussell.errors import MissingError
-from karussell.ops import native
+from karussell.native import library as building
+from karussell.ops.native import HEADERS, source
 from karussell.program import program
 from karussell.program.emit_cpp import emit
 from user_cells import EVERY
@@ -134,12 +135,12 @@ def test_another_compiler_or_other_flags_are_another_build(monkeypatch, tmp_path
     made = program(cells.MinLSTM)
     monkeypatch.setenv("KARUSSELL_HOME", str(tmp_path))
     paths = []
-    monkeypatch.setattr(native, "build", lambda program, isa, path: paths.append(path))
+    monkeypatch.setattr(building, "build", lambda source, isa, path: paths.append(path))
     for isa in ("plain", "avx2"):
         for extra in ("", "-g"):
             monkeypatch.setenv("KARUSSELL_CXXFLAGS", extra)
-            native._find(made, isa)
-    native._find(program(cells.MinGRU), "avx2")
+            native.find(source(made), isa)
+    native.find(source(program(cells.MinGRU)), "avx2")
     assert len(set(paths)) == 5
 
 
@@ -166,17 +167,17 @@ def test_a_build_is_compiled_without_a_warning(tmp_path):
     """What a careful compiler says of the emitted code and the headers; what a cell has no use for may lie idle."""
     idle = [f"-Wno-unused-{what}" for what in ("parameter", "but-set-parameter", "variable", "but-set-variable")]
     for cell in (cells.FGR, *EVERY[-3:]):
-        source = tmp_path / "cell.cpp"
-        source.write_text(emit(program(cell)))
+        text = tmp_path / "cell.cpp"
+        text.write_text(emit(program(cell)))
         flags = [*native.flags(native.isa()), "-O0", "-Wall", "-Wextra", "-Wno-psabi", *idle, "-fsyntax-only"]
-        command = [native.compiler(), *flags, "-I", str(native.HEADERS), str(source)]
+        command = [native.compiler(), *flags, "-I", str(HEADERS), str(text)]
         run = subprocess.run(command, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
         assert not run.stderr, run.stderr[:2000]
 
 
 def test_what_is_missing_is_said_where_it_is_asked_for(monkeypatch, tmp_path):
-    monkeypatch.setattr(native, "compiler", lambda: None)
+    monkeypatch.setattr(building, "compiler", lambda: None)
     monkeypatch.setenv("KARUSSELL_HOME", str(tmp_path))
     with pytest.raises(MissingError, match=r"install g\+\+ or clang\+\+, or set CXX"):
-        native.build(program(cells.MinLSTM), native.isa(), tmp_path / "cell.so")
+        native.build(source(program(cells.MinLSTM)), native.isa(), tmp_path / "cell.so")

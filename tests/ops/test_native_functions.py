@@ -6,7 +6,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from karussell.ops import native
+from karussell import native
+from karussell.ops.native import HEADERS
 
 # units in the last place: what the header promises, and for float64 what was measured
 BOUND = {"f32": 3.0, "f64": 3.0}
@@ -62,7 +63,7 @@ def library(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("functions")
     (folder / "functions.cpp").write_text(SOURCE)
     target = folder / "functions.so"
-    command = [tool, *native.flags(isa), *extra, "-I", str(native.HEADERS), str(folder / "functions.cpp")]
+    command = [tool, *native.flags(isa), *extra, "-I", str(HEADERS), str(folder / "functions.cpp")]
     subprocess.run([*command, "-o", str(target)], check=True)
     return ctypes.CDLL(str(target))
 

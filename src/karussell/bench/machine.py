@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from karussell.ops import native
+from karussell.native import isa
 
 PEERS = ("torchrecurrent", "onnxruntime")
 
@@ -26,7 +26,7 @@ def describe() -> dict[str, Any]:
     return {
         "cpu": _cpu(),
         "cores": cores(),
-        "isa": native.isa(),
+        "isa": isa(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
