@@ -15,6 +15,7 @@ import torch
 
 from karussell.data.normalisation import Normalisation
 from karussell.errors import InputError, require
+from karussell.runtime import mel
 
 PREEMPHASIS = 0.97
 FULL_SCALE = 32768.0
@@ -104,7 +105,7 @@ class FilterBank:
     @cached_property
     def edges(self) -> np.ndarray:
         """The frequencies in Hz [bands + 2] where filters begin, peak and end: filter k lies on edges k to k + 2."""
-        return mel_to_hz(np.linspace(hz_to_mel(self.low_hz), hz_to_mel(self.top_hz), self.bands + 2))
+        return mel.edges(self.low_hz, self.top_hz, self.bands)
 
     def power(self, samples: np.ndarray) -> np.ndarray:
         """Power spectra [T, fft_size / 2] float32 of the frames: what lies below the filters, for augmentation.
@@ -131,11 +132,7 @@ class FilterBank:
 
     def filters(self, edges: np.ndarray | None = None) -> np.ndarray:
         """Triangular weights [fft_size / 2, bands] float32, on `edges` [bands + 2] in Hz if given (a warped axis)."""
-        points = hz_to_mel(self.edges if edges is None else edges)
-        left, centre, right = points[:-2], points[1:-1], points[2:]
-        mel = hz_to_mel(self.frequencies)[:, None]
-        up, down = (mel - left) / (centre - left), (right - mel) / (right - centre)
-        return np.maximum(np.minimum(up, down), 0.0).astype(np.float32)
+        return mel.triangles(self.edges if edges is None else edges, self.frequencies)
 
     def warped(self, factor: float, wave: np.ndarray | None = None) -> np.ndarray:
         """Filter edges [bands + 2] in Hz on a frequency axis stretched by `factor`, as by a shorter vocal tract.
@@ -157,8 +154,7 @@ class FilterBank:
 
     @cached_property
     def _povey(self) -> np.ndarray:
-        phase = 2 * np.pi * np.arange(self.window) / (self.window - 1)
-        return ((0.5 - 0.5 * np.cos(phase)) ** 0.85).astype(np.float32)
+        return mel.povey(self.window)
 
 
 class OnlineFilterBank:
@@ -244,16 +240,6 @@ class Features:
     def normalised(self, x: np.ndarray) -> np.ndarray:
         """Normalise log energies [T, F], if there is a normalisation."""
         return x if self.normalisation is None else self.normalisation(x)
-
-
-def hz_to_mel(f: np.ndarray | float) -> np.ndarray:
-    """mel(f) = 1127 ln(1 + f / 700)."""
-    return 1127.0 * np.log1p(np.asarray(f, np.float64) / 700.0)
-
-
-def mel_to_hz(m: np.ndarray | float) -> np.ndarray:
-    """f = 700 (exp(mel / 1127) - 1)."""
-    return 700.0 * np.expm1(np.asarray(m, np.float64) / 1127.0)
 
 
 def _kaldi(bank: FilterBank) -> Any:

@@ -39,6 +39,12 @@ class TranscriberConfig:
     """Floor under the energies, relative to the recording's mean; none keeps loudness."""
     longest: float = 20.0
     """Seconds above which a recording is cut at a pause."""
+    causal: bool = False
+    """One direction, and normalisation by what was heard so far: a model that answers while somebody speaks."""
+
+    def __post_init__(self) -> None:
+        if self.causal:
+            object.__setattr__(self, "network", dataclasses.replace(self.network, bidirectional=False))
 
 
 def to_json(config: Any) -> dict[str, Any]:

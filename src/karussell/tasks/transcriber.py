@@ -77,7 +77,10 @@ class Transcriber:
             read(part, config.features, vocabulary, config.network.subsampling) for part in (train, valid)
         )
         normalisation = Normalisation.fit(
-            list(examples.energies), prior_frames=config.prior_frames, floor_db=config.floor_db
+            list(examples.energies),
+            prior_frames=config.prior_frames,
+            floor_db=config.floor_db,
+            running=config.causal,
         )
         model = cls(config, vocabulary, normalisation)
         loader = Loader(
