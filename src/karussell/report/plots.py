@@ -1,74 +1,35 @@
 """Plots as inline SVG: drawn by matplotlib, coloured by the page, so that one drawing serves light and dark.
 
-Every function takes the width in inches and returns an <svg> element. `responsive` draws twice, for wide and for narrow
-screens: a plot that is only shrunk cannot be read on a phone.
+Every function takes the width in inches and returns an <svg> element; `drawing` has what they draw with.
 """
 
-import hashlib
-import io
 import itertools
 import math
-import re
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from karussell.errors import require
-from karussell.report.page import Html, text
+from karussell.report.drawing import (
+    ACCENT,
+    COLOURS,
+    MUTED,
+    PAPER,
+    SERIES,
+    new_figure,
+    per_cent_axis,
+    style,
+    to_svg,
+)
+from karussell.report.drawing import INK as INK
+from karussell.report.drawing import NARROW as NARROW
+from karussell.report.drawing import WIDE as WIDE
+from karussell.report.drawing import responsive as responsive
+from karussell.report.page import Html
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-WIDE, NARROW = 7.6, 3.5
-SERIES = 10
-# colours matplotlib carries through and the page replaces by its own
-INK, MUTED, LINE, ACCENT, PAPER = "#0101f1", "#0101f2", "#0101f3", "#0101f4", "#0101f5"
-COLOURS = [f"#0102f{k}" for k in range(SERIES)]
-VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent", PAPER: "paper"} | {
-    colour: f"s{k}" for k, colour in enumerate(COLOURS)
-}
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "karussell",
-    "image.composite_image": False,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8.5,
-    "text.color": INK,
-    "text.parse_math": False,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": MUTED,
-    "axes.titlecolor": INK,
-    "axes.titlesize": 9,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.facecolor": "none",
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "ytick.major.size": 0,
-    "legend.frameon": False,
-    "legend.labelcolor": INK,
-    "legend.borderpad": 0,
-    "legend.borderaxespad": 0,
-    "legend.handlelength": 1.4,
-    "legend.columnspacing": 1,
-    "lines.linewidth": 1.6,
-    "lines.solid_capstyle": "round",
-}
 
 
 @dataclass(frozen=True)
@@ -114,24 +75,15 @@ def curve(rows: Iterable[Mapping[str, Any]], x: str, y: str, name: str) -> Curve
     return Curve(name, tuple(a for a, _ in points), tuple(b for _, b in points))
 
 
-def responsive(draw: Callable[[float], Html], alt: str) -> Html:
-    """Draw for wide and for narrow screens; the page shows one of the two. `alt` says what there is to see."""
-    label = text(alt)
-    return Html(
-        f'<div class="plot wide" role="img" aria-label="{label}">{draw(WIDE)}</div>\n'
-        f'<div class="plot narrow" role="img" aria-label="{label}">{draw(NARROW)}</div>'
-    )
-
-
 def learning_curves(panels: Sequence[Panel], width: float) -> Html:
     """Draw panels side by side where there is room, else one below the other."""
-    with _style():
+    with style():
         columns = min(len(panels), 2) if width > 5 else 1
         rows = math.ceil(len(panels) / columns)
-        figure = _figure(width, 2.35 * rows)
+        figure = new_figure(width, 2.35 * rows)
         for k, panel in enumerate(panels):
             _panel(figure.add_subplot(rows, columns, k + 1), panel)
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def intervals(items: Sequence[Interval], width: float, *, percent: bool = True) -> Html:
@@ -139,8 +91,8 @@ def intervals(items: Sequence[Interval], width: float, *, percent: bool = True) 
     beside = width > 5
     # what is quiet belongs to what stands above it
     places = np.cumsum([0.0] + [0.8 if item.quiet else 1.25 for item in items[1:]]).tolist()
-    with _style():
-        figure = _figure(width, 0.7 + (0.32 if beside else 0.46) * (places[-1] + 1))
+    with style():
+        figure = new_figure(width, 0.7 + (0.32 if beside else 0.46) * (places[-1] + 1))
         axes = figure.add_subplot()
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x")
@@ -158,8 +110,8 @@ def intervals(items: Sequence[Interval], width: float, *, percent: bool = True) 
         axes.set_xlim(left=0)
         axes.spines["left"].set_visible(False)
         if percent:
-            _per_cent(axes, "x")
-        return _svg(figure)
+            per_cent_axis(axes, "x")
+        return to_svg(figure)
 
 
 def spikes(
@@ -176,8 +128,8 @@ def spikes(
     `symbols` are the K - 1 labels without the blank. Both arrays span `seconds`. Labels that never reach 5 % are left
     out; the blank is a dashed line; the spikes go on as hairlines through the spectrogram.
     """
-    with _style():
-        figure = _figure(width, 3.4)
+    with style():
+        figure = new_figure(width, 3.4)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.15, 1])
         top.imshow(
             _ink(features),
@@ -210,7 +162,7 @@ def spikes(
         bottom.set_yticks([0, 0.5, 1])
         bottom.set_ylabel("probability")
         bottom.set_xlabel("seconds")
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def _name_peaks(axes: "Axes", peaks: list[tuple[float, str, str]], seconds: float, inches: float) -> None:
@@ -242,7 +194,7 @@ def _panel(axes: "Axes", panel: Panel) -> None:
     else:
         axes.set_ylim(bottom=0)
     if panel.percent:
-        _per_cent(axes, "y")
+        per_cent_axis(axes, "y")
     axes.set_title(panel.title, pad=24)
     axes.set_xlabel(panel.x_label)
     if panel.curves or panel.levels:
@@ -269,44 +221,3 @@ def _ink(features: np.ndarray) -> np.ndarray:
     image = np.zeros((*alpha.shape, 4), dtype=np.uint8)
     image[..., 3] = (alpha * 235).astype(np.uint8)
     return image
-
-
-def _per_cent(axes: "Axes", axis: str) -> None:
-    (axes.xaxis if axis == "x" else axes.yaxis).set_major_formatter(lambda share, _: f"{100 * share:.3g}\u202f%")
-
-
-def _style() -> Any:
-    # from the defaults: what a person's matplotlibrc asks for is for their own plots
-    return require("matplotlib.style", extra="audio").context(STYLE, after_reset=True)
-
-
-def _figure(width: float, height: float) -> "Figure":
-    # not pyplot: it keeps figures and picks a window system
-    figure: Figure = require("matplotlib.figure", extra="audio").Figure(figsize=(width, height), layout="constrained")
-    return figure
-
-
-def _svg(figure: "Figure") -> Html:
-    buffer = io.StringIO()
-    with warnings.catch_warnings():
-        # the letters are the browser's to draw, which has more of them
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    size = re.search(r'viewBox="[^"]*"', svg)
-    assert size is not None
-    svg = re.sub(r"<svg[^>]*>", f'<svg {size[0]} aria-hidden="true" focusable="false">', svg, count=1)
-    svg = svg.replace("xlink:href", "href")
-    for colour, name in VARIABLES.items():
-        svg = svg.replace(colour, f"var(--{name})")
-    return Html(_own_ids(svg))
-
-
-def _own_ids(svg: str) -> str:
-    # ids are one space for a whole page; what nothing points to needs none
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
-    prefix = f"g{hashlib.sha256(svg.encode()).hexdigest()[:8]}-"
-    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", svg)
-    return re.sub(r'(url\(#|href="#)', rf"\1{prefix}", svg)
