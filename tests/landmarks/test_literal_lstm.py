@@ -158,6 +158,22 @@ def test_a_stream_stops_at_the_first_wrong_answer() -> None:
     assert (net.weights != before).any()
 
 
+def test_stream_after_stream_is_what_single_streams_are() -> None:
+    sequences = continual(np.random.default_rng(0), 50)
+    shape = COUNTS[-3][0]
+    one, many = (LiteralLSTM(shape, 2, rate=0.5, decay=0.99) for _ in range(2))
+    lengths = Stream(many, sequences, np.zeros(0, np.int64)).streams("step", sequences.starts[:-1], stop=0.49, most=30)
+    assert len(lengths) > 10
+    at, found = 0, []
+    for begin in sequences.starts[:-1]:
+        if begin >= at:
+            end = min(int(begin) + 30, len(sequences.due))
+            at, _ = Stream(one, sequences, np.array([begin])).advance("step", int(begin), end, stop=0.49)
+            found.append(at - int(begin))
+    assert lengths.tolist() == found
+    np.testing.assert_allclose(many.weights, one.weights, rtol=1e-12)
+
+
 def test_the_carousel_keeps_the_state() -> None:
     """Experiment 2a's net has no gates but one: what is in the cell stays to the last bit where nothing comes in."""
     shape = Shape(5, 1, 1, 5, bias="", g="logistic", h="identity", **NO_OUTPUT_GATE)

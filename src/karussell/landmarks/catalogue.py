@@ -12,10 +12,14 @@ FOLDER = Path(__file__).parent
 NAMES = (
     "vanishing_gradients",
     "embedded_reber",
+    "long_lags",
     "two_sequence",
     "adding",
     "multiplication",
     "temporal_order",
+    "learning_to_forget",
+    "counting_languages",
+    "precise_timing",
 )
 """In the order of their years; a folder each."""
 

@@ -27,38 +27,42 @@ for _node, _pair in _ARCS.items():
         _LEGAL[_node, SYMBOLS.index(_letter)] = True
 
 
-def embedded(rng: np.random.Generator, count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Draw strings: the symbols of each [L], and which may follow each of them [L, 7]; nothing follows the last."""
+def drawn(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw strings side by side: symbols [count, L], -1 beyond the end of each; what may follow [count, L, 7]; lengths.
+
+    Nothing follows the last symbol of a string.
+    """
     node, second = np.ones(count, np.int64), rng.integers(1, 3, count)
     walk: list[np.ndarray] = []
     legal: list[np.ndarray] = []
-    # what has ended is drawn on, which costs nothing, and cut below
     while (node < 7).any():
         legal.append(_LEGAL[node])
         arc = rng.integers(0, 2, count)
         walk.append(np.where(node < 7, _SYMBOL[node, arc], -1))
         node = np.where(node < 7, _NEXT[node, arc], 7)
-    inner, allowed = np.stack(walk, 1), np.stack(legal, 1)
-    sizes = (inner >= 0).sum(1)
-    single = np.eye(7, dtype=bool)
-    strings, followers = [], []
-    for n in range(count):
-        size, outer = sizes[n], second[n]
-        strings.append(np.concatenate([[0, outer, 0], inner[n, :size], [outer, 6]]).astype(np.int32))
-        head = np.stack([single[1] | single[2], single[0]])
-        tail = np.stack([single[outer], single[6], np.zeros(7, bool)])
-        followers.append(np.concatenate([head, allowed[n, :size], tail]))
-    return strings, followers
+    symbols = np.full((count, len(walk) + 5), -1, np.int32)
+    followers = np.zeros((count, len(walk) + 5, 7), bool)
+    symbols[:, 0], symbols[:, 1], symbols[:, 2] = 0, second, 0
+    followers[:, 0, 1:3] = True
+    followers[:, 1, 0] = True
+    # what follows the inner B, and each symbol of the walk, is what may leave the node it leads to
+    symbols[:, 3:-2] = np.stack(walk, 1)
+    followers[:, 2:-3] = np.stack(legal, 1)
+    rows, sizes = np.arange(count), (symbols >= 0).sum(1)
+    symbols[rows, sizes], symbols[rows, sizes + 1] = second, 6
+    followers[rows, sizes - 1, second] = True
+    followers[rows, sizes, 6] = True
+    return symbols, followers, sizes + 2
 
 
 def legal_strings(
     rng: np.random.Generator, count: int, exclude: frozenset[bytes] = frozenset()
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`embedded`, string by string, without those whose bytes are in `exclude`."""
+    """Strings one by one, symbols and what may follow each, without those whose bytes are in `exclude`."""
     found: list[tuple[np.ndarray, np.ndarray]] = []
     while len(found) < count:
-        drawn = zip(*embedded(rng, count), strict=True)
-        found += [(s, f) for s, f in drawn if s.tobytes() not in exclude]
+        pairs = ((s[:n], f[:n]) for s, f, n in zip(*drawn(rng, count), strict=True))
+        found += [(s, f) for s, f in pairs if s.tobytes() not in exclude]
     return found[:count]
 
 
@@ -72,11 +76,11 @@ def sets(rng: np.random.Generator, count: int = 256) -> tuple[Sequences, np.ndar
     return (*_predicted(train), *_predicted(test))
 
 
-def _predicted(drawn: list[tuple[np.ndarray, np.ndarray]]) -> tuple[Sequences, np.ndarray]:
-    starts = from_lengths([len(s) - 1 for s, _ in drawn])
-    symbols = np.concatenate([s[:-1] for s, _ in drawn])
-    following = np.concatenate([s[1:] for s, _ in drawn])
-    legal = np.concatenate([f[:-1] for _, f in drawn])
+def _predicted(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[Sequences, np.ndarray]:
+    starts = from_lengths([len(s) - 1 for s, _ in pairs])
+    symbols = np.concatenate([s[:-1] for s, _ in pairs])
+    following = np.concatenate([s[1:] for s, _ in pairs])
+    legal = np.concatenate([f[:-1] for _, f in pairs])
     return Sequences(starts, 7, np.ones(len(symbols), bool), one_hot(following, 7), symbols=symbols), legal
 
 
@@ -85,9 +89,9 @@ def continual(rng: np.random.Generator, strings: int) -> Sequences:
 
     `starts` tells the strings apart, for a learner that is reset from outside. After E comes B.
     """
-    drawn = list(zip(*embedded(rng, strings), strict=True))
-    symbols = np.concatenate([s for s, _ in drawn])
-    legal = np.concatenate([f for _, f in drawn]).astype(float)
-    starts = from_lengths([len(s) for s, _ in drawn])
+    side, followers, lengths = drawn(rng, strings)
+    there = side >= 0
+    symbols, legal = side[there], followers[there].astype(float)
+    starts = from_lengths(lengths)
     legal[starts[1:] - 1, 0] = 1.0
     return Sequences(starts, 7, np.ones(len(symbols), bool), legal, symbols=symbols)

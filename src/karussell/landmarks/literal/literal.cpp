@@ -14,6 +14,7 @@
 //
 // and nothing flows from a net input to an earlier time. With one-hot inputs only the columns of symbols that a
 // sequence has shown are touched, so a step costs the same with ten symbols and with a thousand.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -45,7 +46,7 @@ struct Data {
   const uint8_t* fresh;       // [steps] 1 where a sequence begins
   const uint8_t* due;         // [steps] 1 where a target stands
   const double* targets;      // [due][K]
-  int64_t first_target;       // row of the first target at or after begin
+  const int64_t* rows;        // [steps] row of the first target at or after a step
   double* y;                  // [due][K] outputs, written where due
   double* states;             // [steps][C] or null
   double* gates;              // [steps][G] or null
@@ -324,18 +325,17 @@ struct Runner {
   }
 
   // the step after the last one that was run; a target further off than `stop` ends the run there
-  int64_t run(const Data& d) {
+  int64_t run(const Data& d, bool anew = false) {
     const bool sparse = d.symbols != nullptr, learning = n.learn != kNever;
     std::vector<double> slope(K);
-    int64_t due = d.first_target;
-    if (sparse)
-      for (int64_t k = 0; k < I; ++k)  // a call may begin inside a sequence
-        if (!d.fresh[d.begin]) is_touched[k] = 1, touched.push_back(int32_t(k));
-    if (sparse && d.fresh[d.begin]) std::memset(dc, 0, sizeof(double) * 3 * C * N);
+    int64_t due = d.rows[d.begin];
+    anew |= d.fresh[d.begin] != 0;
+    if (sparse && touched.empty())  // of what an earlier call left nothing is known
+      for (int64_t k = 0; k < I; ++k) is_touched[k] = 1, touched.push_back(int32_t(k));
     for (int64_t t = d.begin; t < d.end; ++t) {
       const int32_t symbol = sparse ? d.symbols[t] : -1;
       const double* x = sparse ? nullptr : d.x + t * I;
-      if (d.fresh[t]) {
+      if (d.fresh[t] || (anew && t == d.begin)) {
         if (n.learn == kEverySequence && t > d.begin) apply();
         fresh_sequence(sparse);
       }
@@ -359,10 +359,30 @@ struct Runner {
     if (n.learn == kEverySequence) apply();
     return d.end;
   }
+
+  // streams from mark to mark: each begins at the first mark after the last one ended, and ends as `run` does or after
+  // `most` steps; their lengths are written, their number is returned
+  int64_t streams(const Data& d, const int64_t* marks, int64_t count, int64_t most, int64_t* lengths) {
+    Data piece = d;
+    int64_t at = d.begin, done = 0;
+    for (int64_t m = 0; m < count; ++m) {
+      if (marks[m] < at) continue;
+      piece.begin = marks[m];
+      piece.end = std::min(d.end, marks[m] + most);
+      at = run(piece, true);
+      lengths[done++] = at - marks[m];
+    }
+    return done;
+  }
 };
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) int64_t literal_run(Net* net, const Data* data) {
-  return Runner(*net).run(*data);
+#define PUBLIC extern "C" __attribute__((visibility("default")))
+
+PUBLIC int64_t literal_run(Net* net, const Data* data) { return Runner(*net).run(*data); }
+
+PUBLIC int64_t literal_streams(Net* net, const Data* data, const int64_t* marks, int64_t count, int64_t most,
+                               int64_t* lengths) {
+  return Runner(*net).streams(*data, marks, count, most, lengths);
 }

@@ -7,7 +7,6 @@ the library's layers with exact gradients are; but several published figures are
 """
 
 import ctypes
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -195,10 +194,12 @@ class Stream:
     """Sequences that are shown piece by piece; what the net remembers stays from piece to piece.
 
     `fresh` marks the steps before which the net forgets everything; the starts of the sequences if not given. The first
-    step of a stream always does.
+    step of a stream is always one, unless it `goes_on` with what the net remembers from the stream before.
     """
 
-    def __init__(self, net: LiteralLSTM, sequences: Sequences, fresh: np.ndarray | None = None) -> None:
+    def __init__(
+        self, net: LiteralLSTM, sequences: Sequences, fresh: np.ndarray | None = None, *, goes_on: bool = False
+    ) -> None:
         if sequences.inputs != net.shape.inputs or sequences.targets.shape[1] != net.shape.outputs:
             raise ValueError(
                 f"LiteralLSTM: the sequences have {sequences.inputs} inputs and {sequences.targets.shape[1]} targets, "
@@ -207,17 +208,13 @@ class Stream:
         self.net, self.sequences, steps = net, sequences, len(sequences.due)
         self._fresh = np.zeros(steps, np.uint8)
         self._fresh[sequences.starts[:-1] if fresh is None else fresh] = 1
-        self._fresh[:1] = 1
+        self._fresh[:1] = not goes_on
         self._due = np.ascontiguousarray(sequences.due, np.uint8)
         self._rows = np.concatenate([[0], np.cumsum(self._due, dtype=np.int64)])
         self._targets = np.ascontiguousarray(sequences.targets, np.float64)
         self._x = None if sequences.x is None else np.ascontiguousarray(sequences.x, np.float64)
         self._symbols = None if sequences.symbols is None else np.ascontiguousarray(sequences.symbols, np.int32)
         self._y = np.empty_like(self._targets)
-
-    def restart(self, step: int) -> None:
-        """Let a new sequence begin at this step."""
-        self._fresh[step] = 1
 
     def advance(
         self,
@@ -236,25 +233,43 @@ class Stream:
         if begin >= end:
             return end, self._y[:0]
 
+        net, data = self.net._net(learn, stop), self._data(begin, end, trace)
+        reached = int(_library().literal_run(ctypes.byref(net), ctypes.byref(data)))
+        return reached, self._y[self._rows[begin] : self._rows[reached]]
+
+    def streams(
+        self, learn: Literal["never", "step"], marks: np.ndarray, *, stop: float, most: int | None = None
+    ) -> np.ndarray:
+        """Run stream after stream: each begins anew at the first of `marks` after the last one ended.
+
+        A stream ends as `advance` does, or after `most` steps. Returned are their lengths.
+        """
+        steps = len(self._due)
+        marks = np.ascontiguousarray(marks, np.int64)
+        lengths = np.zeros(len(marks), np.int64)
+        net, data = self.net._net(learn, stop), self._data(0, steps, None)
+        count = _library().literal_streams(
+            ctypes.byref(net), ctypes.byref(data), marks.ctypes.data, len(marks), most or steps, lengths.ctypes.data
+        )
+        return lengths[:count]
+
+    def _data(self, begin: int, end: int, trace: Trace | None) -> "_Data":
         def address(array: np.ndarray | None) -> int | None:
             return None if array is None else array.ctypes.data
 
-        data = _Data(
-            begin, end, address(self._symbols), address(self._x), address(self._fresh), address(self._due),
-            address(self._targets), int(self._rows[begin]), address(self._y),
-            address(None if trace is None else trace.states), address(None if trace is None else trace.gates),
-        )  # fmt: skip
-        net = self.net._net(learn, stop)
-        reached = int(_library()(ctypes.byref(net), ctypes.byref(data)))
-        return reached, self._y[self._rows[begin] : self._rows[reached]]
+        states, gates = (None, None) if trace is None else trace
+        arrays = (self._symbols, self._x, self._fresh, self._due, self._targets, self._rows, self._y, states, gates)
+        return _Data(begin, end, *map(address, arrays))
 
 
 @cache
-def _library() -> Callable[..., int]:
+def _library() -> ctypes.CDLL:
     text = files("karussell.landmarks.literal").joinpath("literal.cpp").read_text(encoding="utf-8")
-    run = native.load(native.Source("literal", "the literal LSTM of 1997 cannot run", text)).literal_run
-    run.argtypes, run.restype = [ctypes.c_void_p] * 2, ctypes.c_int64
-    return run
+    library = native.load(native.Source("literal", "the literal LSTM of 1997 cannot run", text))
+    library.literal_run.argtypes = [ctypes.c_void_p] * 2
+    library.literal_streams.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
+    library.literal_run.restype = library.literal_streams.restype = ctypes.c_int64
+    return library
 
 
 _WHOLE = (
@@ -272,9 +287,6 @@ class _Net(ctypes.Structure):
 
 
 class _Data(ctypes.Structure):
-    _fields_ = [
-        ("begin", ctypes.c_int64), ("end", ctypes.c_int64), ("symbols", ctypes.c_void_p), ("x", ctypes.c_void_p),
-        ("fresh", ctypes.c_void_p), ("due", ctypes.c_void_p), ("targets", ctypes.c_void_p),
-        ("first_target", ctypes.c_int64), ("y", ctypes.c_void_p), ("states", ctypes.c_void_p),
-        ("gates", ctypes.c_void_p),
-    ]  # fmt: skip
+    _fields_ = [(name, ctypes.c_int64) for name in ("begin", "end")] + [
+        (name, ctypes.c_void_p) for name in ("symbols", "x", "fresh", "due", "targets", "rows", "y", "states", "gates")
+    ]
