@@ -1,0 +1,1 @@
+"""The parts of the forecaster: windows, network, heads, scores, floors, report."""
