@@ -13,11 +13,11 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from karussell.cli import bench, doctor, evaluate, predict, train
+from karussell.cli import bench, doctor, evaluate, export, landmarks, predict, train
 from karussell.cli.command import Command, complain, is_full
 from karussell.errors import InputError, KarussellError
 
-COMMANDS = (train.COMMAND, evaluate.COMMAND, predict.COMMAND, bench.COMMAND, doctor.COMMAND)
+COMMANDS = (train.COMMAND, evaluate.COMMAND, predict.COMMAND, export.COMMAND, bench.COMMAND, landmarks.COMMAND, doctor.COMMAND)
 DESCRIPTION = """Train, measure and use recurrent networks that turn sequences into text.
 Try: karussell train digits --out runs/digits"""
 

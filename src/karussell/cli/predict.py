@@ -7,13 +7,21 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from karussell.cli.command import Command, complain, note
+from karussell.cli.live import run_live
 from karussell.errors import InputError
 
 
 def declare(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("model", type=str, metavar="DIR", help="folder that karussell train has left")
-    parser.add_argument("files", type=str, nargs="+", metavar="FILE", help="recordings: wav, flac, ogg or mp3")
+    parser.add_argument("files", type=str, nargs="*", metavar="FILE", help="recordings: wav, flac, ogg or mp3")
+    parser.add_argument("--live", action="store_true", help="hear standard input: 16-bit samples, mono, as they come")
+    parser.add_argument(
+        "--chunk", type=float, default=1.0, help="live, of a model that needs the whole: seconds a piece"
+    )
+    parser.add_argument(
+        "--right", type=float, default=1.0, help="and seconds heard after a piece before it is answered"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a recording, with times and confidences")
     parser.add_argument("--times", action="store_true", help="one line a label: start, end, confidence")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda, cuda:1, mps")
@@ -21,6 +29,10 @@ def declare(parser: ArgumentParser) -> None:
 
 def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every command gets them
     """Print the text of each recording; the ones that cannot be used are named, and the status is 2."""
+    if given.live:
+        return run_live(given)
+    if not given.files:
+        raise InputError("give recordings to hear, or --live to hear standard input")
     from karussell.tasks import Transcriber
 
     model = Transcriber.load(given.model, device=given.device)
@@ -54,9 +66,10 @@ def _document(name: str, text: str, score: float, rows: list[tuple[str, float, f
 COMMAND = Command(
     "predict",
     "write down what recordings say",
-    "predict DIR FILE... [--json | --times] [--device DEVICE]",
+    "predict DIR [FILE...] [--json | --times] [--device DEVICE] [--live]",
     "Write down what recordings say. The text goes to standard output, remarks go to standard error. "
-    "A long recording is cut at its pauses.",
+    "A long recording is cut at its pauses. With --live, standard input is heard as it comes: "
+    "arecord -q -f S16_LE -c 1 -r 8000 | karussell predict DIR --live",
     declare,
     run,
 )

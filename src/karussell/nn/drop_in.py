@@ -106,7 +106,7 @@ def run(
         return F.dropout(y, dropout, module.training)
 
     with full_precision(x) as cast:
-        weights = [_weights(module, plan, suffix) for suffix in plan.suffixes]
+        weights = [layer_weights(module, plan, suffix) for suffix in plan.suffixes]
         dtype = weights[0].w.dtype
         x = cast(x, dtype)
         _check_input(plan, x, weights[0].w)
@@ -125,7 +125,7 @@ def stepper(module: Module, plan: Plan, batch: int) -> Stepper:
     if plan.bidirectional or plan.proj_size:
         what = "both directions" if plan.bidirectional else "a projection"
         raise ValueError(f"{plan.name}: a stepper goes forward, one step at a time; this layer has {what}")
-    return Stepper(plan.cell, [_weights(module, plan, suffix) for suffix in plan.suffixes], batch)
+    return Stepper(plan.cell, [layer_weights(module, plan, suffix) for suffix in plan.suffixes], batch)
 
 
 def fold_biases(cell: Cell, b_ih: Tensor, b_hh: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -148,7 +148,8 @@ def extra_repr(plan: Plan, batch_first: bool, dropout: float) -> str:
     return line + (", bidirectional=True" if plan.bidirectional else "")
 
 
-def _weights(module: Module, plan: Plan, suffix: str) -> Weights:
+def layer_weights(module: Module, plan: Plan, suffix: str) -> Weights:
+    """The weights of one layer and direction, with one bias a gate that adds torch's two."""
     # read by name at every call: a parametrised weight is computed then, a functional call puts its own in place
     found = {name.removesuffix(suffix): getattr(module, name) for name in plan.names(suffix)}
     b, b_r = fold_biases(plan.cell, found["bias_ih"], found["bias_hh"]) if plan.bias else (None, None)

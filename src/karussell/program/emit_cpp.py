@@ -46,11 +46,11 @@ def _layout(p: Program) -> list[str]:
     taken = {v for s in stages for v in s.d_takes}
     edges = [(_after(p, v), k, i, int(v < count)) for k, s in enumerate(stages) for i, v in enumerate(s.sees)]
     rows = [
-        [s_gates.index(_gate(p, a)) for a in s.arrivals[s.alone :]] if s.sees else []
-        for s, s_gates in ((s, _stage_gates(p, s)) for s in stages)
+        [s_gates.index(gate(p, a)) for a in s.arrivals[s.alone :]] if s.sees else []
+        for s, s_gates in ((s, stage_gates(p, s)) for s in stages)
     ]
     most = max(1, *(len(r) for r in rows))
-    fed = [starts[k] + s.arrivals.index(a) for k, s in enumerate(stages) if s.fed for a in _fed_arrivals(p, s)]
+    fed = [starts[k] + s.arrivals.index(a) for k, s in enumerate(stages) if s.fed for a in fed_arrivals(p, s)]
     return [
         _number("states", count),
         _number("between", len(p.between)),
@@ -90,24 +90,26 @@ def _starts(p: Program) -> list[int]:
     return starts
 
 
-def _gate(p: Program, arrival: str) -> str:
+def gate(p: Program, arrival: str) -> str:
+    """The gate that an arrival belongs to."""
     return arrival if arrival in p.gates else arrival[:-2]
 
 
-def _stage_gates(p: Program, s: StageProgram) -> list[str]:
-    mine = {_gate(p, a) for a in s.arrivals}
+def stage_gates(p: Program, s: StageProgram) -> list[str]:
+    """The gates of a stage, in the order of its matrix's rows."""
+    mine = {gate(p, a) for a in s.arrivals}
     return [q for q in p.gates if q in mine]
 
 
-def _fed_arrivals(p: Program, s: StageProgram) -> list[str]:
+def fed_arrivals(p: Program, s: StageProgram) -> list[str]:
     """The arrivals that input weights feed, in the order of the weights' rows."""
     with_input = s.arrivals[: s.alone + s.joined]
-    return sorted(with_input, key=lambda a: p.gates.index(_gate(p, a)))
+    return sorted(with_input, key=lambda a: p.gates.index(gate(p, a)))
 
 
 def _stage(p: Program, k: int, s: StageProgram) -> list[str]:
     start, count = _starts(p)[k], len(p.states)
-    fed_index = [p.fed.index(_gate(p, a)) if n < s.alone + s.joined else -1 for n, a in enumerate(s.arrivals)]
+    fed_index = [p.fed.index(gate(p, a)) if n < s.alone + s.joined else -1 for n, a in enumerate(s.arrivals)]
     with_input = [int(s.alone + n < s.alone + s.joined) for n in range(len(s.arrivals) - s.alone)]
     later = {v for t in p.stages[k + 1 :] for v in t.d_takes}
     assign = [int(v not in later) for v in s.d_takes]

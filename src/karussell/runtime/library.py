@@ -125,6 +125,7 @@ def library() -> ctypes.CDLL:
     found.stream_size.restype = found.model_size.restype = found.stream_start.restype = ctypes.c_size_t
     found.stream_start.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
     found.stream_push.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long, ctypes.c_void_p, ctypes.c_int]
+    found.stream_features.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long, ctypes.c_void_p, ctypes.c_int]
     found.stream_finish.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
     if found.model_size() != ctypes.sizeof(Model):
         raise KarussellError("the runtime's C code and its Python disagree on a struct; install the package again")

@@ -24,6 +24,11 @@ class Engine:
         stream = Posteriors(self, len(samples))
         return np.concatenate([stream.push(samples), stream.finish()])
 
+    def from_features(self, x: np.ndarray) -> np.ndarray:
+        """Log-posteriors [T', K] of normalised features [T, F] of a whole recording."""
+        stream = Posteriors(self, len(x) * self.plan.bank.hop)
+        return stream.features(x)
+
 
 class Posteriors:
     """One recording on its way through the model, at most `longest` samples of it where something needs the whole."""
@@ -53,6 +58,12 @@ class Posteriors:
             raise InputError("stream: there are samples that are not numbers (NaN or infinite)")
         room = self._rows(len(x)) if self._engine.plan.streams else 0
         return self._call(self._engine.code.stream_push, room, x.ctypes.data, len(x))
+
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """All rows of normalised features [T, F], which stand for the samples."""
+        x = np.ascontiguousarray(x, np.float32)
+        self._ended = True
+        return self._call(self._engine.code.stream_features, len(x) + 1, x.ctypes.data, len(x))
 
     def finish(self) -> np.ndarray:
         """Say that the recording has ended, and take the last rows."""

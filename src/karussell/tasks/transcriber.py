@@ -5,6 +5,7 @@ model = Transcriber.load("runs/mine")
 model.predict("recording.wav").text
 """
 
+import json
 import platform
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from karussell.data.manifest import Utterance
 from karussell.data.vocabulary import Vocabulary
 from karussell.errors import InputError, require
 from karussell.ops import watch
+from karussell.runtime import ChunkedStream, LiveStream, Recogniser
+from karussell.runtime.plan import plan_of
 from karussell.tasks.config import TranscriberConfig, from_json, to_json
 from karussell.tasks.examples import normalised, read
 from karussell.tasks.flat_start import Aligned, AlignedEpoch, frame_loss
@@ -230,15 +233,26 @@ class Transcriber:
                 results[item] = log_probs[: int(lengths[b]), b].cpu()
         return results
 
+    def runtime(self) -> Recogniser:
+        """This model as it is now, as the runtime that needs no torch computes it: on one core, in float32."""
+        tensors = {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
+        return Recogniser(plan_of(self._facts(), tensors, json.loads(self.vocabulary.to_json())))
+
+    def stream(self, *, chunk: float = 1.0, left: float = 4.0, right: float = 1.0) -> LiveStream | ChunkedStream:
+        """A live stream: `push(samples)` gives the labels that are certain now, `finish()` the last ones.
+
+        Of a causal model (`config.causal`) it says what `predict` says of the whole; any other runs in chunks, with a
+        stated `latency`: see `karussell.runtime.Recogniser.stream`.
+        """
+        return self.runtime().stream(chunk=chunk, left=left, right=right)
+
     def save(self, folder: Path | str) -> None:
         """Write weights, vocabulary and configuration; `load` reads them on any machine."""
-        config = {
-            "config": to_json(self.config),
-            "normalisation": self._normalisation.to_dict(),
-            "versions": versions(),
-            "engines": self._engines(),
-        }
+        config = self._facts() | {"versions": versions(), "engines": self._engines()}
         write_model(Path(folder), self.network.state_dict(), self.vocabulary, config)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"config": to_json(self.config), "normalisation": self._normalisation.to_dict()}
 
     @classmethod
     def load(cls, folder: Path | str, *, device: str = "cpu") -> Self:

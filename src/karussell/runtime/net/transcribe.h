@@ -125,11 +125,28 @@ static void k_both(k_stream *s) {
     for (t = 0; t < s->steps; t++) k_row(s, x + (size_t)t * 2 * (size_t)H);
 }
 
+/* no frame comes any more: what every part still holds */
+static void k_end(k_stream *s) {
+    const k_model *m = s->m;
+    int k;
+    for (k = 0; k < m->convolutions && !s->failed; k++) {
+        const k_convolution *c = m->convolution + k;
+        const int size = k_frame_size(c);
+        if (!s->got[k] || (s->got[k] - 1) % c->time_stride) continue;
+        memmove(s->past[k], s->past[k] + size, (size_t)(2 * size) * sizeof *s->wave);
+        memset(s->past[k] + 2 * size, 0, (size_t)size * sizeof *s->wave);
+        k_convolved(s, k);
+    }
+    if (s->projected)
+        for (k = m->context - 1 - (m->context - 1) / 2; k > 0; k--) k_project(s, NULL);
+    if (m->directions == 2 && !s->failed) k_both(s);
+}
+
 /* the recording has ended: the last frames, mirrored at its end, and all rows that are left */
 static int k_finish(k_stream *s, float *out, int room) {
     const k_model *m = s->m;
     const int lead = m->window / 2 - m->hop / 2, total = (int)((s->samples + m->hop / 2) / m->hop);
-    int k, i, have, first;
+    int i, have, first;
     s->out = out, s->room = room, s->rows = 0;
     while (s->frames < total && !s->failed) {
         /* the last `have` positions before `filled` hold the newest samples */
@@ -144,17 +161,7 @@ static int k_finish(k_stream *s, float *out, int room) {
         s->filled = s->filled - m->hop > 0 ? s->filled - m->hop : 0;
     }
     if (!m->running && (m->own || m->levelled) && !s->failed) k_utterance(s);
-    for (k = 0; k < m->convolutions && !s->failed; k++) {
-        const k_convolution *c = m->convolution + k;
-        const int size = k_frame_size(c);
-        if (!s->got[k] || (s->got[k] - 1) % c->time_stride) continue;
-        memmove(s->past[k], s->past[k] + size, (size_t)(2 * size) * sizeof *s->wave);
-        memset(s->past[k] + 2 * size, 0, (size_t)size * sizeof *s->wave);
-        k_convolved(s, k);
-    }
-    if (s->projected)
-        for (k = m->context - 1 - (m->context - 1) / 2; k > 0; k--) k_project(s, NULL);
-    if (m->directions == 2 && !s->failed) k_both(s);
+    k_end(s);
     return s->failed ? -1 : s->rows;
 }
 
