@@ -1,19 +1,13 @@
-"""The CTC loss of Graves et al. (ICML 2006), with every target and length checked before torch's kernel runs.
+"""The CTC loss of Graves et al. (ICML 2006), with every target and length checked before anything runs.
 
 A path gives one label or a blank to each frame. Merging repeats and dropping blanks, B(path), turns it into
 a label sequence l, and
 
-    p(l | x) = sum over paths with B(path) = l of prod_t y[t, path[t]],        loss = -log p(l | x).
+    p(path | x) = prod_t y[t, path[t]],    p(l | x) = sum over paths with B(path) = l,    loss = -log p(l | x).
 
-The arithmetic is `torch.nn.functional.ctc_loss`. What that function does not do is look at its input: labels
-out of range read foreign memory, a blank inside a target is accepted, and a target too long for its frames
-gives an infinite loss and a gradient of NaN in the whole row. Here each of them is an error that names the
-utterance.
-
-Gradients are right only when `log_probs` comes from `log_softmax`: the kernel returns y - occupancy, the
-gradient with respect to the softmax's input, and relies on log_softmax to pass it on unchanged. So the first
-frame is checked to sum to one. There is no second derivative and no forward mode. On CUDA the backward pass
-adds in no fixed order, so that two runs can differ in the last bits.
+The gradient is the true one with respect to what is passed, y - occupancy for logits and -occupancy for
+log-probabilities, so it may be checked, differentiated again and used behind anything. Every path of a computation
+is deterministic on the CPU, for any number of threads.
 """
 
 import warnings
@@ -22,13 +16,17 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from karussell.ctc import engine as engines
+from karussell.ctc.engine import Engine
+from karussell.ctc.kernel import Task
 from karussell.ctc.targets import Targets, check_targets, utterance
 from karussell.errors import InputError
 
 Reduction = Literal["mean", "sum", "none"]
 Impossible = Literal["raise", "warn", "zero"]
+Given = Literal["log_probs", "logits"]
+Paths = Literal["all", "best"]
 
 
 class CTCResult(NamedTuple):
@@ -49,6 +47,11 @@ def ctc_loss(
     reduction: Reduction = "mean",
     impossible: Impossible = "raise",
     names: Sequence[str] | None = None,
+    given: Given = "log_probs",
+    paths: Paths = "all",
+    entropy: float = 0.0,
+    smoothing: float = 0.0,
+    engine: Engine = "auto",
 ) -> Tensor:
     """Compute -log p(target | x) for log-probabilities [T, B, K], time first, as log_softmax gives them.
 
@@ -56,19 +59,44 @@ def ctc_loss(
     two tensors need `target_lengths` [B]. A target may be empty. Frames beyond `input_lengths` [B] are never
     looked at.
 
+    `given="logits"`: what is passed are logits, and the gradient is with respect to them. The softmax is
+    taken inside, which saves its memory and its backward pass.
+
     `reduction="mean"` is torch's: each loss divided by its target's length (at least 1), then averaged over
     all B rows. `"sum"` adds the losses, `"none"` returns them as [B].
 
+    `paths="best"` counts the likeliest path alone (the maximum approximation, Viterbi training):
+    loss = -max log p(path | x).
+
+    `entropy` takes that many times the entropy of the paths, H(path | target, x) in nats, from the loss, so
+    that a network keeps more than one alignment open (Liu, Jin and Zhang, NeurIPS 2018). `smoothing` = s
+    makes the loss (1 - s) loss + s sum_t KL(y_t || uniform), which holds back over-confident frames (Kim,
+    Seltzer, Li and Zhao, 2017).
+
     A row is impossible when its target needs more frames than there are: one a label, and a blank between
-    two equal neighbours; or when probabilities of exactly 0 close every path. `"raise"` is an InputError,
-    `"warn"` and `"zero"` give the row a loss and a gradient of exactly 0. `ctc_loss_rows` also returns which
-    rows they were. `names` are the utterances' names for the messages. Half precision is computed in
-    float32.
+    two equal neighbours; or when probabilities of exactly 0 close every path, or all but paths of a
+    probability below e^-1e8. `"raise"` is an InputError, `"warn"` and `"zero"` give the row a loss and a
+    gradient of exactly 0. `ctc_loss_rows` also returns which rows they were. `names` are the utterances'
+    names for the messages. Half precision is computed in float32. A NaN gives its own row a loss and a
+    gradient of NaN.
+
+    `engine` forces what computes: "cpp", "vendor" (torch's kernel) or "reference"; see `karussell.ctc.engine`.
     """
     if reduction not in ("mean", "sum", "none"):
         raise InputError(f"ctc_loss: reduction is {reduction!r}; it must be 'mean', 'sum' or 'none'.")
     result = ctc_loss_rows(
-        log_probs, targets, input_lengths, target_lengths, blank=blank, impossible=impossible, names=names
+        log_probs,
+        targets,
+        input_lengths,
+        target_lengths,
+        blank=blank,
+        impossible=impossible,
+        names=names,
+        given=given,
+        paths=paths,
+        entropy=entropy,
+        smoothing=smoothing,
+        engine=engine,
     )
     if reduction == "none":
         return result.losses
@@ -86,10 +114,14 @@ def ctc_loss_rows(
     blank: int = 0,
     impossible: Impossible = "raise",
     names: Sequence[str] | None = None,
+    given: Given = "log_probs",
+    paths: Paths = "all",
+    entropy: float = 0.0,
+    smoothing: float = 0.0,
+    engine: Engine = "auto",
 ) -> CTCResult:
     """Compute the losses as `ctc_loss` does, unreduced, together with the mask of impossible rows."""
-    if impossible not in ("raise", "warn", "zero"):
-        raise InputError(f"ctc_loss: impossible is {impossible!r}; it must be 'raise', 'warn' or 'zero'.")
+    _check_options(impossible, given, paths, entropy, smoothing)
     if log_probs.dim() != 3 or not log_probs.is_floating_point():
         raise InputError(
             f"ctc_loss: log_probs is {list(log_probs.shape)} {log_probs.dtype}; it must be floating-point "
@@ -110,36 +142,64 @@ def ctc_loss_rows(
         blank=blank,
         names=names,
     )
-    _check_normalised(log_probs, checked, names)
+    # values cannot be asked for inside vmap: there only lengths are looked at
+    seen = not torch._C._functorch.is_batchedtensor(log_probs)
+    if given == "log_probs" and seen:
+        _check_normalised(log_probs, checked, names)
     missing = checked.frames_needed - checked.input_lengths
-    if impossible == "raise" and bool((missing > 0).any()):
+    too_long = missing > 0
+    if impossible == "raise" and bool(too_long.any()):
         raise InputError(_too_long(checked, missing, names))
 
     x = log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
-    losses = _kernel(x, checked, blank, zero_infinity=False)
-    mask = torch.isinf(losses.detach()) | (missing > 0).to(losses.device)
+    if given == "logits" and (entropy or smoothing):
+        x, given = x.log_softmax(-1), "log_probs"
+    task = Task(
+        checked.labels.contiguous(),
+        checked.input_lengths.contiguous(),
+        checked.target_lengths.contiguous(),
+        blank,
+        paths == "best",
+        given == "logits",
+    )
+    losses, entropies = engines.run(engine, x, task, entropy=entropy != 0)
+    mask = too_long.to(losses.device)
+    if seen:
+        mask = torch.isinf(losses.detach()) | mask
+    if entropies is not None:
+        losses = losses - entropy * entropies
+    if smoothing:
+        losses = (1 - smoothing) * losses + smoothing * _divergence(x, checked.input_lengths)
     if bool(mask.any()):
         message = _closed(mask, checked, missing, names)
         if impossible == "raise":
             raise InputError(message)
         if impossible == "warn":
             warnings.warn(message, RuntimeWarning, stacklevel=2)
-        # run again: an infinite loss times a gradient of zero would still put NaN into the row
-        losses = _kernel(x, checked, blank, zero_infinity=True)
+        losses = torch.where(mask, 0.0, losses)
     return CTCResult(losses, mask, checked.target_lengths.to(losses.device))
 
 
-def _kernel(x: Tensor, targets: Targets, blank: int, *, zero_infinity: bool) -> Tensor:
-    # int64 throughout: int32 targets on the CPU would send a CUDA input to cuDNN, which has other limits
-    return functional.ctc_loss(
-        x,
-        targets.labels.to(x.device),
-        targets.input_lengths,
-        targets.target_lengths,
-        blank=blank,
-        reduction="none",
-        zero_infinity=zero_infinity,
-    )
+def _check_options(impossible: str, given: str, paths: str, entropy: float, smoothing: float) -> None:
+    if impossible not in ("raise", "warn", "zero"):
+        raise InputError(f"ctc_loss: impossible is {impossible!r}; it must be 'raise', 'warn' or 'zero'.")
+    if given not in ("log_probs", "logits"):
+        raise InputError(f"ctc_loss: given is {given!r}; it must be 'log_probs' or 'logits'.")
+    if paths not in ("all", "best"):
+        raise InputError(f"ctc_loss: paths is {paths!r}; it must be 'all' or 'best'.")
+    if entropy and paths == "best":
+        raise InputError(f"ctc_loss: entropy is {entropy}, but one path alone has none; use paths='all'.")
+    if not 0 <= smoothing <= 1:
+        raise InputError(f"ctc_loss: smoothing is {smoothing}; it must be between 0 and 1.")
+
+
+def _divergence(lp: Tensor, input_lengths: Tensor) -> Tensor:
+    """sum_t KL(y_t || uniform) [B] over each row's frames."""
+    inside = torch.arange(lp.shape[0], device=lp.device)[:, None] < input_lengths.to(lp.device)
+    # 0 log 0 is 0, and frames beyond a length may hold anything
+    lp = torch.where(inside[..., None], lp, 0.0).clamp(min=-1e30)
+    uniform = torch.tensor(float(lp.shape[-1])).log().item()
+    return torch.where(inside, (lp.exp() * (lp + uniform)).sum(-1), 0.0).sum(0)
 
 
 def _check_normalised(log_probs: Tensor, targets: Targets, names: Sequence[str] | None) -> None:
@@ -151,7 +211,7 @@ def _check_normalised(log_probs: Tensor, targets: Targets, names: Sequence[str] 
         b = int(wrong.nonzero()[0])
         raise InputError(
             f"ctc_loss: the probabilities in the first frame of {utterance(b, names)} sum to "
-            f"{float(total[b]):.4g}, not 1, and the gradient would be wrong. Pass the output of log_softmax(dim=-1)."
+            f"{float(total[b]):.4g}, not 1. Pass the output of log_softmax(dim=-1), or logits with given='logits'."
         )
 
 

@@ -1,0 +1,183 @@
+// The CTC loss (Graves et al., ICML 2006) of a batch: its value, what each state has to do with it, the gradient, and the
+// second derivative in a direction. A plain C interface; rows are divided among threads and do not touch each other, so
+// the number of threads changes no bit.
+#include <limits>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "best.h"
+#include "call.h"
+#include "paths.h"
+#include "tangent.h"
+
+namespace karussell {
+namespace {
+
+constexpr int64_t kMost = int64_t(1) << 40;
+
+// a * b, or a number too large for everything
+int64_t times(int64_t a, int64_t b) {
+    int64_t c;
+    return __builtin_mul_overflow(a, b, &c) || c > kMost ? kMost : c;
+}
+bool reaches(int64_t count, int64_t steps, int64_t step, int64_t rows, int64_t row, int64_t classes, int64_t cls) {
+    int64_t last = times(steps - 1, step) + times(rows - 1, row) + times(classes - 1, cls);
+    return last < kMost && last < count;
+}
+
+template <class T> int64_t check(const Call<T>& c) {
+    auto size = [](int64_t v, int64_t least) { return v >= least && v < kMost; };
+    if (!size(c.frames, 1) || !size(c.batch, 1) || !size(c.classes, 1) || !size(c.width, 0)) return kSizes;
+    if (c.blank < 0 || c.blank >= c.classes || c.threads < 1 || c.threads > 4096) return kSizes;
+    if (!size(c.x_step, 0) || !size(c.x_row, 0) || !size(c.x_class, 0)) return kSizes;
+    if (times(times(c.frames, c.width + 64), 16) >= kMost) return kSizes;
+    if (!c.x || !reaches(c.x_count, c.frames, c.x_step, c.batch, c.x_row, c.classes, c.x_class)) return kShort;
+    if (!c.input_lengths || !c.target_lengths || c.rows_count < c.batch) return kShort;
+    if (c.labels_count < 0 || (c.labels_count > 0 && !c.labels)) return kShort;
+    if (c.logits && (!c.shift || c.shift_count < times(c.frames, c.batch))) return kShort;
+    int64_t sum = 0;
+    for (int64_t b = 0; b < c.batch; b++) {
+        if (c.input_lengths[b] < 0 || c.input_lengths[b] > c.frames) return kLengths;
+        if (c.target_lengths[b] < 0 || c.target_lengths[b] > c.width) return kLengths;
+        sum += c.target_lengths[b];
+        if (sum > c.labels_count) return kLengths;
+    }
+    if (sum != c.labels_count) return kLengths;
+    for (int64_t i = 0; i < c.labels_count; i++)
+        if (c.labels[i] < 0 || c.labels[i] >= c.classes || c.labels[i] == c.blank) return kLabels;
+    return kDone;
+}
+template <class T> bool holds_occupancy(const Call<T>& c) {
+    return c.occupancy_count >= times(times(c.frames, c.batch), c.width + 1) && c.occupancy_count < kMost;
+}
+
+// run(b, its labels, memory) for every row; false where memory is short
+template <class T, class F> int64_t every_row(const Call<T>& c, F run) {
+    Memory starts;
+    int64_t* start = starts.get<int64_t>(c.batch);
+    if (!start) return kMemory;
+    for (int64_t b = 0, sum = 0; b < c.batch; sum += c.target_lengths[b++]) start[b] = sum;
+    int64_t members = c.threads < c.batch ? c.threads : c.batch, failed = 0;
+    (void)members;
+#ifdef _OPENMP
+#pragma omp parallel num_threads(members) if (members > 1) reduction(+ : failed)
+#endif
+    {
+        Memory memory;
+#ifdef _OPENMP
+#pragma omp for schedule(dynamic, 1)
+#endif
+        for (int64_t b = 0; b < c.batch; b++) failed += !run(b, c.labels + start[b], memory);
+    }
+    return failed ? kMemory : kDone;
+}
+
+template <class T> int64_t forward(const Call<T>& c) {
+    if (int64_t status = check(c)) return status;
+    if (!c.losses || (c.occupancy && !holds_occupancy(c))) return kShort;
+    return every_row(c, [&](int64_t b, const int64_t* labels, Memory& memory) {
+        Row<T> row(c, b, labels);
+        if (c.logits)
+            for (int64_t t = 0; t < row.frames; t++)
+                c.shift[t * c.batch + b] = log_sum_exp(row.frame(t), c.classes, c.x_class);
+        bool keep = c.occupancy, found;
+        if (c.best) {
+            T* at = memory.get<T>(Best<T>::numbers(row.frames, row.lanes));
+            if (!at) return false;
+            Best<T> best(row, at);
+            found = best.forward() && best.trace();
+            c.losses[b] = found ? T(best.loss) : T(INFINITY);
+        } else {
+            int64_t numbers = Paths<T>::numbers(row.frames, row.lanes, keep);
+            T* at = memory.get<T>(numbers + 2 * row.lanes);
+            if (!at) return false;
+            Paths<T> paths(row, at, keep);
+            found = paths.forward() && paths.possible();
+            c.losses[b] = found ? T(-logarithm<T>(paths.p_m, paths.p_e)) : T(INFINITY);
+            if (c.scores) c.scores[b] = 0;
+            if (found && keep)
+                occupancy(paths, at + numbers, at + numbers + row.lanes, c.scores ? c.scores + b : nullptr);
+        }
+        if (row.bad) c.losses[b] = NAN;
+        if (!found && keep) row.fill_occupancy(row.bad ? T(NAN) : T(0));
+        return true;
+    });
+}
+
+// gradient[t, b, k] = upstream[b] ((softmax of logits) - occupancy of k), 0 beyond a row's frames
+template <class T> int64_t spread(const Call<T>& c) {
+    if (int64_t status = check(c)) return status;
+    if (!c.occupancy || !holds_occupancy(c) || !c.upstream || !c.gradient) return kShort;
+    if (c.gradient_count < times(times(c.frames, c.batch), c.classes) || c.gradient_count >= kMost) return kShort;
+    constexpr int64_t N = Lanes<T>::count;
+    Memory starts;
+    int64_t* start = starts.get<int64_t>(c.batch);
+    if (!start) return kMemory;
+    for (int64_t b = 0, sum = 0; b < c.batch; sum += c.target_lengths[b++]) start[b] = sum;
+    int64_t members = c.threads < c.frames ? c.threads : c.frames;
+    (void)members;
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(members) if (members > 1) schedule(static)
+#endif
+    for (int64_t t = 0; t < c.frames; t++)
+        for (int64_t b = 0; b < c.batch; b++) {
+            T* out = c.gradient + (t * c.batch + b) * c.classes;
+            T g = c.upstream[b];
+            // exactly 0, also where the row is not to be looked at
+            bool nothing = t >= c.input_lengths[b] || g == 0;
+            if (nothing || !c.logits) std::memset(out, 0, size_t(c.classes) * sizeof(T));
+            if (nothing) continue;
+            if (c.logits) {
+                const T* x = c.x + t * c.x_step + b * c.x_row;
+                T shift = c.shift[t * c.batch + b], block[N];
+                for (int64_t k = 0; k < c.classes; k += N) {
+                    int64_t count = c.classes - k < N ? c.classes - k : N;
+                    for (int64_t j = 0; j < N; j++) block[j] = j < count ? x[(k + j) * c.x_class] - shift : T(0);
+                    store<T>(block, ordinary_exponential<T>(load(block)) * g);
+                    std::memcpy(out + k, block, size_t(count) * sizeof(T));
+                }
+            }
+            const T* share = c.occupancy + (t * c.batch + b) * (c.width + 1);
+            out[c.blank] -= g * share[0];
+            const int64_t* labels = c.labels + start[b];
+            for (int64_t i = 0; i < c.target_lengths[b]; i++) out[labels[i]] -= g * share[1 + i];
+        }
+    return kDone;
+}
+
+template <class T> int64_t tangent(const Call<T>& c) {
+    if (int64_t status = check(c)) return status;
+    auto size = [](int64_t v) { return v >= 0 && v < kMost; };
+    if (!size(c.v_step) || !size(c.v_row) || !size(c.v_class)) return kSizes;
+    if (!c.occupancy || !holds_occupancy(c) || !c.change || !c.v) return kShort;
+    if (!reaches(c.v_count, c.frames, c.v_step, c.batch, c.v_row, c.classes, c.v_class)) return kShort;
+    return every_row(c, [&](int64_t b, const int64_t* labels, Memory& memory) {
+        Row<T> row(c, b, labels);
+        int64_t numbers = Paths<T>::numbers(row.frames, row.lanes, true);
+        T* at = memory.get<T>(numbers + Tangent<T>::numbers(row.frames, row.lanes));
+        if (!at) return false;
+        Paths<T> paths(row, at, true);
+        if (!c.best && paths.forward() && paths.possible()) {
+            Tangent<T> tangent(paths, at + numbers);
+            tangent.gather(), tangent.forward(), tangent.backward();
+        } else {
+            for (int64_t t = 0; t < row.frames; t++)
+                for (int64_t i = 0; i <= c.width; i++)
+                    c.change[(t * c.batch + b) * (c.width + 1) + i] = row.bad ? T(NAN) : T(0);
+        }
+        return true;
+    });
+}
+
+}  // namespace
+}  // namespace karussell
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+using karussell::Call;
+EXPORT int64_t f32_forward(const Call<float>* c) { return karussell::forward(*c); }
+EXPORT int64_t f64_forward(const Call<double>* c) { return karussell::forward(*c); }
+EXPORT int64_t f32_spread(const Call<float>* c) { return karussell::spread(*c); }
+EXPORT int64_t f64_spread(const Call<double>* c) { return karussell::spread(*c); }
+EXPORT int64_t f32_tangent(const Call<float>* c) { return karussell::tangent(*c); }
+EXPORT int64_t f64_tangent(const Call<double>* c) { return karussell::tangent(*c); }
