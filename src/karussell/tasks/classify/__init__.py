@@ -1,0 +1,1 @@
+"""The parts of the classifier: settings, network, calibration, evidence, floor, report."""

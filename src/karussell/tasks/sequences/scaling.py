@@ -1,0 +1,105 @@
+"""Measurements as a network likes them: gaps filled, channels around 0 with spread 1, by the training data alone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from karussell.data.labelled import Example
+
+# a spread below this share of the largest is a constant channel
+FLAT = 1e-6
+# series whose own means and spreads are within this of 0 and 1 came normalised already
+NORMALISED = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """What a sequence [T, C] becomes, [T, D]: several views side by side.
+
+    scaled      (x - mean) / std with the mean and the spread of each channel over all training steps
+    steps       x_t - x_t-1 of the scaled, divided by its spread over the training data
+    own         (x - mean of this sequence) / its own spread, where training sequences were not normalised already
+    missing     1 where a value is missing, where training misses any; gaps are filled along a straight line
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    step_std: np.ndarray
+    own: bool
+    missing: bool
+    steps: bool
+
+    @classmethod
+    def fit(cls, examples: Iterable[Example], *, steps: bool, own: bool) -> "Scaling":
+        """Measure training data; nothing else is ever looked at."""
+        rows = [example.values for example in examples if example.values is not None]
+        filled = [fill(row) for row in rows]
+        everything = np.concatenate(filled).astype(np.float64)
+        mean, std = everything.mean(0), _spread(everything)
+        scaled = [(row - mean) / std for row in filled]
+        differences = np.concatenate([np.diff(row, axis=0, prepend=row[:1]) for row in scaled])
+        normalised = all(np.abs(row.mean(0)).max() < NORMALISED for row in scaled) and all(
+            np.abs(row.std(0) - 1).max() < NORMALISED for row in scaled
+        )
+        return cls(
+            mean.astype(np.float32),
+            std.astype(np.float32),
+            _spread(differences).astype(np.float32),
+            own and not normalised,
+            any(bool(np.isnan(row).any()) for row in rows),
+            steps,
+        )
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return len(self.mean)
+
+    @property
+    def size(self) -> int:
+        """D."""
+        return len(self.mean) * (1 + self.own + self.missing + self.steps)
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """The views [T, D] of a sequence [T, C]."""
+        filled = fill(values)
+        scaled = (filled - self.mean) / self.std
+        views = [scaled]
+        if self.steps:
+            views.append(np.diff(scaled, axis=0, prepend=scaled[:1]) / self.step_std)
+        if self.own:
+            views.append((filled - filled.mean(0)) / _spread(filled))
+        if self.missing:
+            views.append(np.isnan(values))
+        # far outside of what training has seen nothing is learned
+        return np.clip(np.concatenate(views, 1), -30, 30).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        numbers = {name: getattr(self, name).tolist() for name in ("mean", "std", "step_std")}
+        return numbers | {"own": self.own, "missing": self.missing, "steps": self.steps}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Scaling":
+        """Read what `to_json` gave."""
+        mean, std, step_std = (np.asarray(values[name], np.float32) for name in ("mean", "std", "step_std"))
+        return cls(mean, std, step_std, bool(values["own"]), bool(values["missing"]), bool(values["steps"]))
+
+
+def fill(values: np.ndarray) -> np.ndarray:
+    """Missing values [T, C] along straight lines between their neighbours; at the ends the nearest, 0 if all miss."""
+    gaps = np.isnan(values)
+    if not gaps.any():
+        return values
+    filled, time = values.copy(), np.arange(len(values))
+    for channel in np.flatnonzero(gaps.any(axis=0)):
+        there = ~gaps[:, channel]
+        filled[:, channel] = np.interp(time, time[there], values[there, channel]) if there.any() else 0
+    return filled
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    spread = values.std(0)
+    return np.where(spread > FLAT * max(1.0, float(np.abs(values).max(initial=0))), spread, 1)

@@ -1,0 +1,1 @@
+"""The parts of the tagger: settings, network, score, floor, report."""
