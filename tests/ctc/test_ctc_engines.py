@@ -185,7 +185,7 @@ def test_number_of_threads_changes_no_bit():
 
 
 def test_without_gradient_nothing_is_kept():
-    task = Task(torch.tensor([1, 2]), torch.tensor([5]), torch.tensor([2]), 0, False, False)
+    task = Task(torch.tensor([1, 2]), torch.tensor([5]), torch.tensor([2]), 2, 0)
     x = random_log_probs(5, 1, 4)
     assert forward(x, task, keep=False).occupancy is None
     assert torch.equal(compiled(x, task).losses, compiled(x.clone().requires_grad_(), task).losses.detach())
@@ -193,11 +193,8 @@ def test_without_gradient_nothing_is_kept():
 
 class TestChoice:
     def test_auto_is_compiled_here(self):
-        x, task = (
-            random_log_probs(5, 1, 4),
-            Task(torch.tensor([1]), torch.tensor([5]), torch.tensor([1]), 0, False, False),
-        )
-        assert why_not(source()) is not None or engines.choose(x, task, False) == "cpp"
+        chosen = engines.settle("auto", random_log_probs(5, 1, 4), best=False, entropy=False)
+        assert chosen == "cpp" or why_not(source()) is not None
 
     def test_without_compiler_torch_serves_and_says_so_once(self, monkeypatch):
         engines._warn.cache_clear()
@@ -220,7 +217,7 @@ class TestChoice:
         with pytest.raises(EngineError, match="engine 'vendor' was forced, but it has neither the best path"):
             ctc_loss(x, [[1]], [5], paths="best", engine="vendor")
         with pytest.raises(EngineError, match="engine 'cpp' was forced, but it computes on the CPU, not on meta"):
-            engines.run("cpp", x.to("meta"), None, entropy=False)
+            engines.settle("cpp", x.to("meta"), best=False, entropy=False)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ auto       the first of these that can
 """
 
 import warnings
-from collections.abc import Callable
 from functools import cache
 from typing import Literal, get_args
 
@@ -22,16 +21,20 @@ from karussell.native import why_not
 Engine = Literal["auto", "cpp", "vendor", "reference"]
 
 
-def run(engine: Engine, x: Tensor, task: Task, *, entropy: bool) -> reference.Answer:
-    """Losses, and entropies if asked for, on an engine that can; EngineError where a forced one cannot."""
+def settle(engine: Engine, x: Tensor, *, best: bool, entropy: bool) -> Engine:
+    """The engine that runs: the fastest that can for `auto`; EngineError where a forced one cannot."""
     if engine not in get_args(Engine):
         raise InputError(f"ctc_loss: engine is {engine!r}; it must be one of {', '.join(get_args(Engine))}.")
     if engine == "auto":
-        engine = choose(x, task, entropy)
-    else:
-        reason = _WHY_NOT[engine](x, task, entropy)
-        if reason:
-            raise EngineError(f"ctc_loss: engine '{engine}' was forced, but {reason}; use engine='auto'.")
+        return _fastest(x, best or entropy)
+    reason = _no_cpp(x) if engine == "cpp" else _no_vendor(best or entropy) if engine == "vendor" else None
+    if reason:
+        raise EngineError(f"ctc_loss: engine '{engine}' was forced, but {reason}; use engine='auto'.")
+    return engine
+
+
+def run(engine: Engine, x: Tensor, task: Task, *, entropy: bool) -> reference.Answer:
+    """Losses, and entropies if asked for, on the engine that was settled."""
     if engine == "cpp":
         return gradient.compiled(x, task, entropy=entropy)
     if engine == "vendor":
@@ -39,15 +42,15 @@ def run(engine: Engine, x: Tensor, task: Task, *, entropy: bool) -> reference.An
     return reference.run(x, task, entropy=entropy)
 
 
-def choose(x: Tensor, task: Task, entropy: bool) -> Engine:
-    """What `auto` is for this input; a warning, once, where nothing compiled can run on the CPU."""
-    if _no_cpp(x, task, entropy) is None:
+def _fastest(x: Tensor, special: bool) -> Engine:
+    """A warning, once, where nothing compiled can run on the CPU."""
+    if _no_cpp(x) is None:
         return "cpp"
     if x.device.type == "cpu":
         reason = why_not(kernel.source())
         if reason:
             _warn(reason)
-    return "vendor" if _no_vendor(x, task, entropy) is None else "reference"
+    return "vendor" if _no_vendor(special) is None else "reference"
 
 
 @cache
@@ -59,7 +62,7 @@ def _warn(reason: str) -> None:
     )
 
 
-def _no_cpp(x: Tensor, task: Task, entropy: bool) -> str | None:  # noqa: ARG001 - all three are asked alike
+def _no_cpp(x: Tensor) -> str | None:
     if x.device.type != "cpu":
         return f"it computes on the CPU, not on {x.device}"
     if x.dtype not in kernel.KIND:
@@ -67,14 +70,9 @@ def _no_cpp(x: Tensor, task: Task, entropy: bool) -> str | None:  # noqa: ARG001
     return _transformed() or why_not(kernel.source())
 
 
-def _no_vendor(x: Tensor, task: Task, entropy: bool) -> str | None:  # noqa: ARG001
-    if task.best or entropy:
-        return "it has neither the best path alone nor the entropy"
-    return _transformed()
-
-
-def _no_reference(x: Tensor, task: Task, entropy: bool) -> str | None:  # noqa: ARG001
-    return None
+def _no_vendor(special: bool) -> str | None:
+    """Special: the best path alone, or the entropy."""
+    return "it has neither the best path alone nor the entropy" if special else _transformed()
 
 
 def _transformed() -> str | None:
@@ -83,10 +81,3 @@ def _transformed() -> str | None:
     if torch.autograd.forward_ad._current_level >= 0:
         return "it has no forward-mode derivative"
     return None
-
-
-_WHY_NOT: dict[str, Callable[[Tensor, Task, bool], str | None]] = {
-    "cpp": _no_cpp,
-    "vendor": _no_vendor,
-    "reference": _no_reference,
-}

@@ -17,9 +17,10 @@ KIND = {torch.float32: "f32", torch.float64: "f64"}
 REFUSED = {
     1: "a size, a stride or the blank is out of its range",
     2: "an array is missing or too small",
-    3: "a length is out of its range, or targets do not add up to the labels",
+    3: "a length is out of its range, or targets are not as long as the labels",
     4: "a label is out of its range, or the blank",
     5: "there is not enough memory",
+    6: "the probabilities of a first frame do not add up to 1",
 }
 # states times frames from which a second thread pays for its start
 _WORTH = 30_000
@@ -37,24 +38,33 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class Task(NamedTuple):
-    """What is computed, beside the log-probabilities: int64 tensors on the CPU, and three switches.
+class RefusedError(EngineError):
+    """The compiled loss found something wrong with its arguments, and did nothing."""
 
-    labels [sum of target_lengths], input_lengths [B], target_lengths [B] are known to be in their bounds; `best` counts
-    the best path alone; `logits` normalises x first.
+
+class Task(NamedTuple):
+    """What is computed, beside the log-probabilities; tensors are int64, contiguous and on the CPU.
+
+    labels     the targets, concatenated [sum of target_lengths] or padded [B, L]
+    best       the best path alone counts
+    logits     x is normalised first
+    tolerance  how far from 1 the probabilities of a first frame may add up; 0: anything may be passed
     """
 
     labels: Tensor
     input_lengths: Tensor
     target_lengths: Tensor
+    width: int
     blank: int
-    best: bool
-    logits: bool
+    best: bool = False
+    logits: bool = False
+    tolerance: float = 0.0
 
-    @property
-    def width(self) -> int:
-        """W, the longest target."""
-        return int(self.target_lengths.max())
+    def concatenated(self) -> Tensor:
+        """The labels [sum of target_lengths]."""
+        if self.labels.dim() == 1:
+            return self.labels
+        return self.labels[torch.arange(self.labels.shape[1]) < self.target_lengths[:, None]]
 
 
 class Forward(NamedTuple):
@@ -75,7 +85,7 @@ class Forward(NamedTuple):
 _NUMBERS = (
     *("frames", "batch", "classes", "width", "blank", "threads", "best", "logits"),
     *("x_count", "x_step", "x_row", "x_class"),
-    *("rows_count", "labels_count", "shift_count", "occupancy_count", "gradient_count"),
+    *("rows_count", "labels_count", "shift_count", "occupancy_count", "gradient_count", "labels_row"),
     *("v_count", "v_step", "v_row", "v_class"),
 )
 _ARRAYS = (
@@ -89,6 +99,7 @@ class Call(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in _NUMBERS),
+        ("tolerance", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in _ARRAYS),
     )
 
@@ -122,7 +133,7 @@ def forward(x: Tensor, task: Task, *, keep: bool, scores: bool = False) -> Forwa
         scores=torch.empty(batch, dtype=torch.float64) if scores else None,
     )
     call = _prepare(x, task, made.occupancy, made.shift)
-    call.losses, call.scores = _pointer(made.losses), _pointer(made.scores)
+    call.losses, call.scores, call.tolerance = _pointer(made.losses), _pointer(made.scores), task.tolerance
     _run("forward", x, call)
     return made
 
@@ -161,6 +172,7 @@ def _prepare(x: Tensor, task: Task, occupancy: Tensor | None, shift: Tensor | No
     call.x, call.x_count = _pointer(x), _within(x)
     call.x_step, call.x_row, call.x_class = x.stride()
     call.labels, call.labels_count = _pointer(task.labels), task.labels.numel()
+    call.labels_row = -1 if task.labels.dim() == 1 else task.labels.shape[1]
     call.rows_count = x.shape[1]
     call.input_lengths, call.target_lengths = _pointer(task.input_lengths), _pointer(task.target_lengths)
     call.occupancy, call.occupancy_count = _pointer(occupancy), 0 if occupancy is None else occupancy.numel()
@@ -171,7 +183,7 @@ def _prepare(x: Tensor, task: Task, occupancy: Tensor | None, shift: Tensor | No
 def _run(name: str, x: Tensor, call: Call) -> None:
     status = getattr(library(), f"{KIND[x.dtype]}_{name}")(ctypes.byref(call))
     if status:
-        raise EngineError(f"ctc_loss: the compiled loss refused its arguments: {REFUSED[status]}")
+        raise RefusedError(f"ctc_loss: the compiled loss refused its arguments: {REFUSED[status]}")
 
 
 def _within(tensor: Tensor) -> int:

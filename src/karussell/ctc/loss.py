@@ -11,7 +11,7 @@ is deterministic on the CPU, for any number of threads.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -19,8 +19,8 @@ from torch import Tensor
 
 from karussell.ctc import engine as engines
 from karussell.ctc.engine import Engine
-from karussell.ctc.kernel import Task
-from karussell.ctc.targets import Targets, check_targets, utterance
+from karussell.ctc.kernel import RefusedError, Task
+from karussell.ctc.targets import Plain, Targets, check_targets, plain_targets, utterance
 from karussell.errors import InputError
 
 Reduction = Literal["mean", "sum", "none"]
@@ -127,57 +127,50 @@ def ctc_loss_rows(
             f"ctc_loss: log_probs is {list(log_probs.shape)} {log_probs.dtype}; it must be floating-point "
             "[T, B, K], time first. One utterance alone is [T, 1, K]."
         )
-    frames, batch, classes = log_probs.shape
+    frames, batch, _ = log_probs.shape
     if batch == 0:
         raise InputError("ctc_loss: the batch is empty (B = 0); leave empty batches out.")
     if frames == 0:
         raise InputError("ctc_loss: log_probs has no frame (T = 0); it must be [T, B, K] with T of at least 1.")
-    checked = check_targets(
-        targets,
-        input_lengths,
-        target_lengths,
-        batch=batch,
-        frames=frames,
-        classes=classes,
-        blank=blank,
-        names=names,
-    )
-    # values cannot be asked for inside vmap: there only lengths are looked at
-    seen = not torch._C._functorch.is_batchedtensor(log_probs)
-    if given == "log_probs" and seen:
-        _check_normalised(log_probs, checked, names)
-    missing = checked.frames_needed - checked.input_lengths
-    too_long = missing > 0
-    if impossible == "raise" and bool(too_long.any()):
-        raise InputError(_too_long(checked, missing, names))
+    if names is not None and len(names) != batch:
+        raise InputError(f"ctc_loss: {len(names)} names came for a batch of {batch}.")
 
     x = log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
-    if given == "logits" and (entropy or smoothing):
-        x, given = x.log_softmax(-1), "log_probs"
-    task = Task(
-        checked.labels.contiguous(),
-        checked.input_lengths.contiguous(),
-        checked.target_lengths.contiguous(),
-        blank,
-        paths == "best",
-        given == "logits",
-    )
-    losses, entropies = engines.run(engine, x, task, entropy=entropy != 0)
-    mask = too_long.to(losses.device)
-    if seen:
-        mask = torch.isinf(losses.detach()) | mask
+    engine = engines.settle(engine, x, best=paths == "best", entropy=entropy != 0)
+    normalised = given == "log_probs"
+    logits = not normalised and not (entropy or smoothing)
+    if not normalised and not logits:
+        x = x.log_softmax(-1)
+
+    def check() -> Targets:
+        return _check(log_probs, targets, input_lengths, target_lengths, blank, names, normalised)
+
+    # the kernel looks at every value as it goes; only where it finds something wrong is there a sentence to make
+    plain = plain_targets(targets, input_lengths, target_lengths, batch) if engine == "cpp" else None
+    if plain is None:
+        checked = check()
+        plain = Plain(checked.labels, checked.input_lengths, checked.target_lengths)
+    # a length beyond all labels is not believed, but refused below
+    width = min(max(int(plain.target_lengths.max()), 0), plain.labels.numel())
+    task = Task(*plain, width, blank, paths == "best", logits, _tolerance(log_probs) if normalised else 0.0)
+    try:
+        losses, entropies = engines.run(engine, x, task, entropy=entropy != 0)
+    except RefusedError:
+        check()
+        raise
+    mask = _impossible(losses, check)
     if entropies is not None:
         losses = losses - entropy * entropies
     if smoothing:
-        losses = (1 - smoothing) * losses + smoothing * _divergence(x, checked.input_lengths)
+        losses = (1 - smoothing) * losses + smoothing * _divergence(x, plain.input_lengths)
     if bool(mask.any()):
-        message = _closed(mask, checked, missing, names)
+        message = _closed(mask, check(), names)
         if impossible == "raise":
             raise InputError(message)
         if impossible == "warn":
             warnings.warn(message, RuntimeWarning, stacklevel=2)
         losses = torch.where(mask, 0.0, losses)
-    return CTCResult(losses, mask, checked.target_lengths.to(losses.device))
+    return CTCResult(losses, mask, plain.target_lengths.to(losses.device))
 
 
 def _check_options(impossible: str, given: str, paths: str, entropy: float, smoothing: float) -> None:
@@ -202,11 +195,52 @@ def _divergence(lp: Tensor, input_lengths: Tensor) -> Tensor:
     return torch.where(inside, (lp.exp() * (lp + uniform)).sum(-1), 0.0).sum(0)
 
 
+def _check(
+    log_probs: Tensor,
+    targets: Tensor | Sequence[Tensor | Sequence[int]],
+    input_lengths: Tensor | Sequence[int],
+    target_lengths: Tensor | Sequence[int] | None,
+    blank: int,
+    names: Sequence[str] | None,
+    normalised: bool,
+) -> Targets:
+    """Look at every value; InputError in a sentence for the first that is wrong."""
+    frames, batch, classes = log_probs.shape
+    checked = check_targets(
+        targets,
+        input_lengths,
+        target_lengths,
+        batch=batch,
+        frames=frames,
+        classes=classes,
+        blank=blank,
+        names=names,
+    )
+    if normalised and _seen(log_probs):
+        _check_normalised(log_probs, checked, names)
+    return checked
+
+
+def _seen(x: Tensor) -> bool:
+    # inside vmap values cannot be asked for
+    return not torch._C._functorch.is_batchedtensor(x)
+
+
+def _impossible(losses: Tensor, check: Callable[[], Targets]) -> Tensor:
+    if _seen(losses):
+        return torch.isinf(losses.detach())
+    checked = check()
+    return checked.frames_needed > checked.input_lengths
+
+
+def _tolerance(log_probs: Tensor) -> float:
+    return 1e-3 if log_probs.dtype in (torch.float32, torch.float64) else 5e-2
+
+
 def _check_normalised(log_probs: Tensor, targets: Targets, names: Sequence[str] | None) -> None:
     # one frame is enough to tell log-probabilities from logits and from probabilities; all would cost a pass
     total = log_probs.detach()[0].float().logsumexp(-1).exp()
-    tolerance = 1e-3 if log_probs.dtype in (torch.float32, torch.float64) else 5e-2
-    wrong = ((total - 1).abs() > tolerance) & (targets.input_lengths > 0).to(total.device)
+    wrong = ((total - 1).abs() > _tolerance(log_probs)) & (targets.input_lengths > 0).to(total.device)
     if bool(wrong.any()):
         b = int(wrong.nonzero()[0])
         raise InputError(
@@ -215,22 +249,19 @@ def _check_normalised(log_probs: Tensor, targets: Targets, names: Sequence[str] 
         )
 
 
-def _too_long(targets: Targets, missing: Tensor, names: Sequence[str] | None) -> str:
-    rows = (missing > 0).nonzero().flatten().tolist()
-    b = rows[0]
-    needed, length = int(targets.frames_needed[b]), int(targets.target_lengths[b])
-    repeats = needed - length
-    equal = f" with {repeats} between equal neighbours" if repeats else ""
-    return (
-        f"ctc_loss: {utterance(b, names)} has {int(targets.input_lengths[b])} frames, but its target of "
-        f"{length} labels{equal} needs {needed}{_and_more(len(rows))}. "
-        "Use a network that subsamples less, shorten the target, or pass impossible='warn' or 'zero'."
-    )
-
-
-def _closed(mask: Tensor, targets: Targets, missing: Tensor, names: Sequence[str] | None) -> str:
-    if bool((missing > 0).any()):
-        return _too_long(targets, missing, names)
+def _closed(mask: Tensor, targets: Targets, names: Sequence[str] | None) -> str:
+    missing = targets.frames_needed - targets.input_lengths
+    long = (missing > 0).nonzero().flatten().tolist()
+    if long:
+        b = long[0]
+        needed, length = int(targets.frames_needed[b]), int(targets.target_lengths[b])
+        repeats = needed - length
+        equal = f" with {repeats} between equal neighbours" if repeats else ""
+        return (
+            f"ctc_loss: {utterance(b, names)} has {int(targets.input_lengths[b])} frames, but its target of "
+            f"{length} labels{equal} needs {needed}{_and_more(len(long))}. "
+            "Use a network that subsamples less, shorten the target, or pass impossible='warn' or 'zero'."
+        )
     rows = mask.nonzero().flatten().tolist()
     return (
         "ctc_loss: probabilities of exactly 0 leave no path through "

@@ -99,7 +99,7 @@ def _states(task: Task, device: torch.device) -> tuple[Tensor, Tensor]:
     batch, width = len(task.target_lengths), task.width
     inside = torch.arange(width) < task.target_lengths[:, None]
     states = torch.full((batch, 2 * width + 1), task.blank, dtype=torch.int64)
-    states[:, 1::2][inside] = task.labels
+    states[:, 1::2][inside] = task.concatenated()
     skips = torch.zeros_like(states, dtype=torch.bool)
     skips[:, 2:] = (states[:, 2:] != task.blank) & (states[:, 2:] != states[:, :-2])
     return states.to(device), skips.to(device)

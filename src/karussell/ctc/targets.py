@@ -55,6 +55,48 @@ def check_targets(
     return Targets(labels, n_labels, n_frames, n_labels + repeats)
 
 
+class Plain(NamedTuple):
+    """`labels` concatenated or padded [B, L], and two lengths a row [B]; int64, contiguous, on the CPU."""
+
+    labels: Tensor
+    input_lengths: Tensor
+    target_lengths: Tensor
+
+
+def plain_targets(
+    targets: Tensor | Sequence[Tensor | Sequence[int]],
+    input_lengths: Tensor | Sequence[int],
+    target_lengths: Tensor | Sequence[int] | None,
+    batch: int,
+) -> Plain | None:
+    """Bring targets into their form with no value looked at; None for what only `check_targets` can judge."""
+    if isinstance(targets, Tensor):
+        labels = _plain(targets)
+        padded = labels is not None and labels.dim() == 2 and labels.shape[0] == batch
+        if labels is None or target_lengths is None or not (padded or labels.dim() == 1):
+            return None
+        lengths = _plain(target_lengths)
+    else:
+        if len(targets) != batch or target_lengths is not None or not all(isinstance(t, list | tuple) for t in targets):
+            return None
+        labels = _plain([k for t in targets for k in t])
+        lengths = torch.tensor([len(t) for t in targets])
+    frames = _plain(input_lengths)
+    if labels is None or lengths is None or frames is None or lengths.shape != (batch,) or frames.shape != (batch,):
+        return None
+    return Plain(labels, frames, lengths)
+
+
+def _plain(values: Tensor | Sequence[int]) -> Tensor | None:
+    if not isinstance(values, Tensor):
+        if not isinstance(values, list | tuple) or not all(type(v) is int for v in values):
+            return None
+        return torch.tensor(values, dtype=torch.int64)
+    if values.dtype == torch.int64 and values.device.type == "cpu":
+        return values.contiguous()
+    return values.to("cpu", torch.int64).contiguous() if values.dtype == torch.int32 else None
+
+
 def utterance(b: int, names: Sequence[str] | None) -> str:
     """Name row b for a message."""
     return f"utterance {b}" if names is None else f"utterance {b} ({names[b]!r})"

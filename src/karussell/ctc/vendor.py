@@ -23,13 +23,13 @@ def forward(lp: Tensor, task: Task) -> Forward:
     """Compute the losses of log-probabilities [T, B, K]."""
     # int64 throughout: int32 targets on the CPU would send a CUDA input to cuDNN, which has other limits
     lengths = task.input_lengths.tolist(), task.target_lengths.tolist()
-    return Forward(*torch.ops.aten._ctc_loss(lp, task.labels.to(lp.device), *lengths, task.blank, False))
+    return Forward(*torch.ops.aten._ctc_loss(lp, task.concatenated().to(lp.device), *lengths, task.blank, False))
 
 
 def gradient(lp: Tensor, task: Task, made: Forward, upstream: Tensor) -> Tensor:
     """-upstream[b] times the occupancy, as [T, B, K]; exactly zero beyond a row's frames and where upstream is."""
     lengths = task.input_lengths.tolist(), task.target_lengths.tolist()
-    labels = task.labels.to(lp.device)
+    labels = task.concatenated().to(lp.device)
     found = torch.ops.aten._ctc_loss_backward(
         upstream, lp, labels, *lengths, made.losses, made.alpha, task.blank, False
     )

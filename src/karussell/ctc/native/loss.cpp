@@ -36,17 +36,35 @@ template <class T> int64_t check(const Call<T>& c) {
     if (!c.input_lengths || !c.target_lengths || c.rows_count < c.batch) return kShort;
     if (c.labels_count < 0 || (c.labels_count > 0 && !c.labels)) return kShort;
     if (c.logits && (!c.shift || c.shift_count < times(c.frames, c.batch))) return kShort;
-    int64_t sum = 0;
+    if (c.labels_row < -1 || c.labels_row >= kMost) return kSizes;
+    int64_t end = 0;
     for (int64_t b = 0; b < c.batch; b++) {
+        int64_t n = c.target_lengths[b];
         if (c.input_lengths[b] < 0 || c.input_lengths[b] > c.frames) return kLengths;
-        if (c.target_lengths[b] < 0 || c.target_lengths[b] > c.width) return kLengths;
-        sum += c.target_lengths[b];
-        if (sum > c.labels_count) return kLengths;
+        if (n < 0 || n > c.width || (c.labels_row >= 0 && n > c.labels_row)) return kLengths;
+        const int64_t begin = c.labels_row < 0 ? end : times(b, c.labels_row);
+        end = begin + n;
+        if (end > c.labels_count) return kLengths;
+        for (int64_t i = begin; i < end; i++)
+            if (c.labels[i] < 0 || c.labels[i] >= c.classes || c.labels[i] == c.blank) return kLabels;
     }
-    if (sum != c.labels_count) return kLengths;
-    for (int64_t i = 0; i < c.labels_count; i++)
-        if (c.labels[i] < 0 || c.labels[i] >= c.classes || c.labels[i] == c.blank) return kLabels;
-    return kDone;
+    return c.labels_row < 0 && end != c.labels_count ? kLengths : kDone;
+}
+// where each target begins; null where there is no memory
+template <class T> const int64_t* begins(const Call<T>& c, Memory& memory) {
+    int64_t* begin = memory.get<int64_t>(c.batch);
+    if (begin)
+        for (int64_t b = 0, sum = 0; b < c.batch; sum += c.target_lengths[b++])
+            begin[b] = c.labels_row < 0 ? sum : b * c.labels_row;
+    return begin;
+}
+// one frame is enough to tell log-probabilities from logits and from probabilities; all would cost a pass
+template <class T> bool adds_up(const Call<T>& c) {
+    for (int64_t b = 0; b < c.batch && c.tolerance > 0; b++)
+        if (c.input_lengths[b] > 0 &&
+            std::abs(std::exp(double(log_sum_exp(c.x + b * c.x_row, c.classes, c.x_class))) - 1) > c.tolerance)
+            return false;
+    return true;
 }
 template <class T> bool holds_occupancy(const Call<T>& c) {
     return c.occupancy_count >= times(times(c.frames, c.batch), c.width + 1) && c.occupancy_count < kMost;
@@ -55,9 +73,8 @@ template <class T> bool holds_occupancy(const Call<T>& c) {
 // run(b, its labels, memory) for every row; false where memory is short
 template <class T, class F> int64_t every_row(const Call<T>& c, F run) {
     Memory starts;
-    int64_t* start = starts.get<int64_t>(c.batch);
+    const int64_t* start = begins(c, starts);
     if (!start) return kMemory;
-    for (int64_t b = 0, sum = 0; b < c.batch; sum += c.target_lengths[b++]) start[b] = sum;
     int64_t members = c.threads < c.batch ? c.threads : c.batch, failed = 0;
     (void)members;
 #ifdef _OPENMP
@@ -76,6 +93,7 @@ template <class T, class F> int64_t every_row(const Call<T>& c, F run) {
 template <class T> int64_t forward(const Call<T>& c) {
     if (int64_t status = check(c)) return status;
     if (!c.losses || (c.occupancy && !holds_occupancy(c))) return kShort;
+    if (!adds_up(c)) return kNoSum;
     return every_row(c, [&](int64_t b, const int64_t* labels, Memory& memory) {
         Row<T> row(c, b, labels);
         if (c.logits)
@@ -112,9 +130,8 @@ template <class T> int64_t spread(const Call<T>& c) {
     if (c.gradient_count < times(times(c.frames, c.batch), c.classes) || c.gradient_count >= kMost) return kShort;
     constexpr int64_t N = Lanes<T>::count;
     Memory starts;
-    int64_t* start = starts.get<int64_t>(c.batch);
+    const int64_t* start = begins(c, starts);
     if (!start) return kMemory;
-    for (int64_t b = 0, sum = 0; b < c.batch; sum += c.target_lengths[b++]) start[b] = sum;
     int64_t members = c.threads < c.frames ? c.threads : c.frames;
     (void)members;
 #ifdef _OPENMP

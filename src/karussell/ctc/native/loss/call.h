@@ -15,10 +15,12 @@ template <class T> struct Call {
     int64_t x_step, x_row, x_class;  // strides of x in numbers, 0 or more
     int64_t rows_count;              // numbers in each of the arrays [B]
     int64_t labels_count, shift_count, occupancy_count, gradient_count;
+    int64_t labels_row;  // numbers from one target to the next where they are padded; -1 where they follow each other
     int64_t v_count, v_step, v_row, v_class;
+    double tolerance;  // how far from 1 the probabilities of a row's first frame may add up; 0: anything may be passed
 
     const T* x;                     // [T, B, K] by its strides
-    const int64_t* labels;          // all targets, one after the other
+    const int64_t* labels;          // all targets: padded [B, labels_row], or one after the other
     const int64_t* input_lengths;   // [B]
     const int64_t* target_lengths;  // [B]
     T* losses;                      // [B] written by forward; infinite where there is no path
@@ -35,9 +37,10 @@ enum Status : int64_t {
     kDone = 0,
     kSizes = 1,    // a size, a stride or the blank is out of its range
     kShort = 2,    // an array is missing or holds fewer numbers than the sizes say
-    kLengths = 3,  // a length is outside 0..T or 0..W, or targets do not add up to the labels
+    kLengths = 3,  // a length is outside 0..T or 0..W, or targets are not as long as the labels
     kLabels = 4,   // a label is outside 0..K-1, or the blank
     kMemory = 5,   // there is no memory for the work
+    kNoSum = 6,    // the probabilities of a row's first frame do not add up to 1
 };
 
 }  // namespace karussell
