@@ -13,11 +13,20 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from karussell.cli import bench, doctor, evaluate, export, landmarks, predict, train
+from karussell.cli import bench, doctor, evaluate, export, landmarks, lm, predict, train
 from karussell.cli.command import Command, complain, is_full
 from karussell.errors import InputError, KarussellError
 
-COMMANDS = (train.COMMAND, evaluate.COMMAND, predict.COMMAND, export.COMMAND, bench.COMMAND, landmarks.COMMAND, doctor.COMMAND)
+COMMANDS = (
+    train.COMMAND,
+    evaluate.COMMAND,
+    predict.COMMAND,
+    export.COMMAND,
+    lm.COMMAND,
+    bench.COMMAND,
+    landmarks.COMMAND,
+    doctor.COMMAND,
+)
 DESCRIPTION = """Train, measure and use recurrent networks that turn sequences into text.
 Try: karussell train digits --out runs/digits"""
 
@@ -67,11 +76,12 @@ def _parse(words: Sequence[str], presets: Mapping[str, Any]) -> tuple[Command, N
             description=command.description, usage=f"karussell {command.usage}", exit_on_error=False, allow_abbrev=False
         )
         own.add_argument("--config", action="config", help="YAML or JSON file with values of these arguments")
+        # before its arguments, because some commands have commands of their own
+        subcommands.add_subcommand(command.name, own, help=command.help)
         # train's options come from modules that import torch, which takes a second
         if command.name in words[:1]:
             command.declare(own)
             own.set_defaults(dict(presets))
-        subcommands.add_subcommand(command.name, own, help=command.help)
     given = parser.parse_args(list(words))
     [chosen] = [command for command in COMMANDS if command.name == given.command]
     return chosen, given[given.command]

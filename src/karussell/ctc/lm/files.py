@@ -78,7 +78,5 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except FileNotFoundError as error:
-        raise InputError(f"'{path}' cannot be written: there is no folder '{path.parent}'; make it first.") from error
     finally:
         temporary.unlink(missing_ok=True)

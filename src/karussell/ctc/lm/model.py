@@ -174,9 +174,7 @@ class LanguageModel:
 
         The file appears whole or not at all. A model in KenLM's form can only be copied by the system.
         """
-        path = Path(path)
-        if not path.name.endswith(SUFFIXES):
-            raise InputError(f"'{path}' has no name for a language model; it must end in {', '.join(SUFFIXES)}.")
+        path = self.check_name(path)
         if self._facts.probing:
             raise InputError(
                 f"'{self.name}' holds hashes of its n-grams, not their words, as all of KenLM's probing files do; "
@@ -192,6 +190,16 @@ class LanguageModel:
                 # no time and no name inside, so that equal models are equal files
                 with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as packed:
                     self._write_arpa(packed)
+
+    @staticmethod
+    def check_name(path: str | Path) -> Path:
+        """The path of a file that `save` can write; InputError if its name says no form or its folder is not there."""
+        path = Path(path)
+        if not path.name.endswith(SUFFIXES):
+            raise InputError(f"'{path}' has no name for a language model; it must end in {', '.join(SUFFIXES)}.")
+        if not path.parent.is_dir():
+            raise InputError(f"'{path}' cannot be written: there is no folder '{path.parent}'; make it first.")
+        return path
 
     def _write_arpa(self, file: IO[bytes] | gzip.GzipFile) -> None:
         writer, text, size = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint64()

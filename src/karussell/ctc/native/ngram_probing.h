@@ -32,9 +32,13 @@ class NgramProbing {
 
     const char* open(const void* data, uint64_t bytes) {
         const char* base = static_cast<const char*>(data);
+#define KARUSSELL_NOT_PROBING(kind) \
+    "it is of KenLM's type '" kind "', and only 'probing' is read; build it anew as that, or give its ARPA file"
         static constexpr const char* TYPES[] = {
-            "", "it is KenLM's 'probing with rest costs'", "it is KenLM's 'trie'", "it is KenLM's 'quantised trie'",
-            "it is KenLM's 'trie with compressed pointers'", "it is KenLM's 'quantised trie with compressed pointers'"};
+            "", KARUSSELL_NOT_PROBING("probing with rest costs"), KARUSSELL_NOT_PROBING("trie"),
+            KARUSSELL_NOT_PROBING("quantised trie"), KARUSSELL_NOT_PROBING("trie with compressed pointers"),
+            KARUSSELL_NOT_PROBING("quantised trie with compressed pointers")};
+#undef KARUSSELL_NOT_PROBING
         if (bytes < 108) return "it is shorter than KenLM's header";
         if (std::memcmp(base, KENLM_MAGIC, sizeof KENLM_MAGIC)) {
             return std::memcmp(base + 33, " incomplete", 11) == 0
