@@ -105,7 +105,7 @@ def _alphabet(writing: Writing, lexicon: Lexicon | None, hotwords: Mapping[str, 
 def _lexicon(arrays: native.Arrays, plan: Plan, lexicon: Lexicon, mode: int, alphabet: Mapping[str, int]) -> None:
     structure, model = arrays.structure, plan.word_model
     if mode == ADJOINED:
-        trie = tries.build(_spelled(plan.writing, lexicon))
+        trie = tries.build(spelled_words(plan.writing, lexicon, "Decoder"))
         arrays.set_rows("word_spell_first", "word_spell", [[alphabet[c] for c in word] for word in lexicon.words])
     else:
         trie = tries.build([[alphabet[c] for c in word] for word in lexicon.words])
@@ -129,14 +129,14 @@ def _lexicon(arrays: native.Arrays, plan: Plan, lexicon: Lexicon, mode: int, alp
         structure.ahead_reach = plan.weights.word * max(0.0, -float(ahead[trie.nodes].min()))
 
 
-def _spelled(writing: Writing, lexicon: Lexicon) -> list[list[int]]:
+def spelled_words(writing: Writing, lexicon: Lexicon, where: str) -> list[list[int]]:
     """The lexicon's words as labels."""
     numbers = {label: k for k, label in enumerate(writing.labels) if k != writing.blank}
     found = []
     for word, spelling in zip(lexicon.words, lexicon.spellings or lexicon.words, strict=True):
         lacking = next((label for label in spelling if label not in numbers), None)
         if lacking is not None:
-            raise InputError(f"Decoder: the lexicon spells {word!r} with {lacking!r}, which is no label.")
+            raise InputError(f"{where}: the lexicon spells {word!r} with {lacking!r}, which is no label.")
         found.append([numbers[label] for label in spelling])
     return found
 
