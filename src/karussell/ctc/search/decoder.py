@@ -3,6 +3,8 @@
 import ctypes
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -111,6 +113,14 @@ class Decoder:
         searches = [Search(self) for _ in range(given.batch)]
         feed(searches, given, self.threads)
         return answer(searches, n, last=True)
+
+    def changed(self, *, beam: Beam | None = None, hotwords: Mapping[str, float] | None = None) -> "Decoder":
+        """A decoder with another beam, or other phrases, that shares everything else; `{}` takes phrases away."""
+        made = copy(self)
+        made.beam = beam or self.beam
+        made._plan = replace(self._plan, beam=made.beam, hotwords=self._plan.hotwords if hotwords is None else hotwords)
+        made._settled = self._settled.changed(made.beam, made._plan.hotwords)
+        return made
 
     def stream(self) -> "Stream":
         """A search of one utterance that is fed as it comes."""

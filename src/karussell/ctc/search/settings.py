@@ -44,6 +44,19 @@ class Settled:
     adjoined: bool
     prefix_model: Any
     models: tuple[Any, ...]
+    mode: int
+    alphabet: Mapping[str, int]
+
+    def changed(self, beam: Beam, hotwords: Mapping[str, float]) -> "Settled":
+        """The same lexicon and models with another beam and other phrases."""
+        arrays = native.Arrays(native.Settings.from_buffer_copy(self.arrays.structure))
+        _beam(arrays.structure, beam)
+        arrays.structure.phrase_nodes = 0
+        fresh = sorted(set("".join(hotwords)) - self.alphabet.keys())
+        alphabet = {**self.alphabet, **{c: n for n, c in enumerate(fresh, len(self.alphabet) + 1)}}
+        if hotwords:
+            _hotwords(arrays, hotwords, self.mode, alphabet)
+        return replace(self, arrays=arrays, models=(*self.models, self.arrays))
 
     def at(self, context: Sequence[int]) -> "Settled":
         """The same, after the words of these numbers."""
@@ -71,10 +84,9 @@ def settle(plan: Plan) -> Settled:
         raise InputError("Decoder: closed is True, but there is no lexicon; give one.")
     structure = native.Settings()
     arrays = native.Arrays(structure)
-    beam, weights = plan.beam, plan.weights
+    weights = plan.weights
+    _beam(structure, plan.beam)
     structure.classes, structure.blank = len(writing.labels), writing.blank
-    structure.beam, structure.beam_drop, structure.best_path = beam.width, beam.drop, beam.best_path
-    structure.token_floor, structure.top_tokens = beam.token_floor, beam.top_tokens
     structure.writing, structure.closed, structure.bounds = mode, plan.closed, weights.bounds
     structure.word_bonus = weights.word_bonus if mode != NO_WORDS else 0.0
     structure.token_bonus, structure.prefix_weight = weights.token_bonus, weights.prefix
@@ -92,7 +104,13 @@ def settle(plan: Plan) -> Settled:
     if plan.hotwords:
         _hotwords(arrays, plan.hotwords, mode, alphabet)
     native.check(native.library().ctc_search_wrong(structure), "Decoder")
-    return Settled(arrays, lexicon, mode == ADJOINED, plan.prefix_model, (plan.word_model, plan.token_model))
+    models = (plan.word_model, plan.token_model)
+    return Settled(arrays, lexicon, mode == ADJOINED, plan.prefix_model, models, mode, alphabet)
+
+
+def _beam(structure: Any, beam: Beam) -> None:
+    structure.beam, structure.beam_drop, structure.best_path = beam.width, beam.drop, beam.best_path
+    structure.token_floor, structure.top_tokens = beam.token_floor, beam.top_tokens
 
 
 def _alphabet(writing: Writing, lexicon: Lexicon | None, hotwords: Mapping[str, float]) -> dict[str, int]:
