@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from karussell.errors import KarussellError
-from karussell.train import Progress, TrainConfig, fit, key
+from karussell.train import Progress, Terminated, TrainConfig, fit, key
 
 
 class Tiny(nn.Module):
@@ -78,5 +78,5 @@ if __name__ == "__main__":
         main(Path(sys.argv[1]), **{name: json.loads(value) for name, value in given.items()})
     except KarussellError as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        os._exit(130)
+    except KeyboardInterrupt as error:
+        os._exit(143 if isinstance(error, Terminated) else 130)

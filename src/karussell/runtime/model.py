@@ -99,7 +99,10 @@ def load(folder: Path | str) -> Recogniser:
         raise InputError(
             f"'{folder}' holds a model of the task '{config['task']}'; the runtime runs '{TASK}' alone so far"
         )
-    return Recogniser(plan_of(config, tensors, vocabulary))
+    try:
+        return Recogniser(plan_of(config, tensors, vocabulary))
+    except InputError as error:
+        raise InputError(f"'{folder}' cannot be used: {error}") from error
 
 
 def read_wave(path: Path) -> tuple[np.ndarray, int]:

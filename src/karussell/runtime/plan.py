@@ -15,7 +15,13 @@ from karussell.runtime import mel
 
 _BATCH_EPS = 1e-5
 # bounds on what a stranger's folder may ask for
-MOST_CONVOLUTIONS, MOST_LAYERS, MOST_UNITS, MOST_WINDOW = 8, 16, 1 << 14, 1 << 16
+MOST_CONVOLUTIONS, MOST_LAYERS, MOST_UNITS, MOST_WINDOW, MOST_BANDS = 8, 16, 1 << 14, 1 << 16, 1 << 9
+_KNOWN = {
+    "network": {
+        "channels", "time_strides", "band_strides", "context", "hidden", "layers", "bidirectional", "dropout",
+    },
+    "features": {"rate", "bands", "window_ms", "hop_ms", "low_hz", "high_hz"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,10 @@ def plan_of(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], vocabu
 def _plan(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], vocabulary: Mapping[str, Any]) -> Plan:
     settings = config["config"]
     network = settings["network"]
+    for part in ("network", "features"):
+        unknown = sorted(set(settings[part]) - _KNOWN[part])
+        if unknown:
+            raise InputError(f"there is no setting {part}.{unknown[0]}; a newer karussell may have written this folder")
     bank = bank_of(settings["features"])
     hidden, layers = _size("hidden", network["hidden"]), _size("layers", network["layers"], MOST_LAYERS)
     directions = 2 if network["bidirectional"] else 1
@@ -163,7 +173,9 @@ def _plan(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], vocabula
     features = channels * bands
     # the network flattens [channels, bands]; here a frame is [bands, channels]
     project = take("project.weight", hidden, features).reshape(hidden, channels, bands).transpose(2, 1, 0)
-    context = int(network["context"])
+    context = network["context"]
+    if context != 0:
+        _size("context", context, MOST_BANDS)
     found = []
     for layer in range(layers):
         inputs = hidden if layer == 0 else hidden * directions
@@ -193,17 +205,19 @@ def _plan(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], vocabula
         symbols=symbols,
         blank=int(vocabulary["blank"]),
         unit=str(vocabulary["unit"]),
-        longest=float(settings["longest"]),
+        longest=_seconds(settings["longest"]),
     )
 
 
 def bank_of(features: Mapping[str, Any]) -> Bank:
     """The filter bank of its configuration."""
-    rate, bands = _size("rate", features["rate"], 1 << 20), _size("bands", features["bands"])
+    rate, bands = _size("rate", features["rate"], 1 << 20), _size("bands", features["bands"], MOST_BANDS)
     window = _size("window", int(rate * 0.001 * features["window_ms"]), MOST_WINDOW)
     hop = _size("hop", int(rate * 0.001 * features["hop_ms"]), window)
     high = features["high_hz"]
     top = high if high > 0 else rate / 2 + high
+    if not 0 <= features["low_hz"] < top <= rate / 2:
+        raise InputError(f"filters from {features['low_hz']} to {top} Hz do not fit {rate} samples a second")
     fft = 1 << (window - 1).bit_length()
     frequencies = np.arange(fft // 2) * (rate / fft)
     filters = mel.triangles(mel.edges(features["low_hz"], top, bands), frequencies)
@@ -251,6 +265,12 @@ def _size(name: str, value: Any, most: int = MOST_UNITS) -> int:
     if type(value) is not int or not 1 <= value <= most:
         raise InputError(f"{name} is {value!r}; it must be a whole number from 1 to {most}")
     return value
+
+
+def _seconds(value: Any) -> float:
+    if not isinstance(value, int | float) or not 0.1 <= value <= 3600:
+        raise InputError(f"longest is {value!r}; it must be seconds from 0.1 to 3600")
+    return float(value)
 
 
 def _whole(value: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ from torch import Tensor
 from karussell.data.files import write_atomic
 from karussell.data.vocabulary import Vocabulary
 from karussell.errors import InputError
+from karussell.runtime.folder import MOST_WEIGHTS, read_json
+from karussell.runtime.folder import content as read_bytes
 
 FORMAT = 1
 TASK = "transcribe"
@@ -110,12 +112,7 @@ def remove_run(folder: Path) -> None:
 
 
 def _config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"'{path}' is missing, so '{path.parent}' is no model folder; check the path") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' is no JSON ({error}); copy the model folder again") from error
+    config = read_json(path)
     sound = isinstance(config, dict) and isinstance(config.get("task"), str)
     if not sound or not isinstance(config.get("sha256"), dict):
         raise InputError(f"'{path}' is not of a karussell model; check the path")
@@ -129,10 +126,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 def _content(folder: Path, name: str, checksums: Mapping[str, str]) -> bytes:
     path = folder / name
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"'{path}' is missing, so the model is not whole; copy the model folder again") from None
+    content = read_bytes(path, MOST_WEIGHTS)
     if hashlib.sha256(content).hexdigest() != checksums.get(name):
         raise InputError(
             f"'{path}' is not the file that config.json names: it was cut short, changed or belongs to another "

@@ -8,7 +8,7 @@ model.predict("recording.wav").text
 import json
 import platform
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -235,8 +235,8 @@ class Transcriber:
 
     def runtime(self) -> Recogniser:
         """This model as it is now, as the runtime that needs no torch computes it: on one core, in float32."""
-        tensors = {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
-        return Recogniser(plan_of(self._facts(), tensors, json.loads(self.vocabulary.to_json())))
+        weights = _arrays(self.network.state_dict())
+        return Recogniser(plan_of(self._facts(), weights, json.loads(self.vocabulary.to_json())))
 
     def stream(self, *, chunk: float = 1.0, left: float = 4.0, right: float = 1.0) -> LiveStream | ChunkedStream:
         """A live stream: `push(samples)` gives the labels that are certain now, `finish()` the last ones.
@@ -259,6 +259,13 @@ class Transcriber:
         """Read a model folder; InputError names the file in it that is missing, cut short or of another model."""
         folder = Path(folder)
         tensors, vocabulary, content = read_model(folder)
+        # sizes are compared with the weights before memory is taken for anything
+        try:
+            plan_of(content, _arrays(tensors), json.loads(vocabulary.to_json()))
+        except InputError as error:
+            raise InputError(
+                f"'{folder / WEIGHTS}' does not fit the network of '{folder / CONFIG}': {error}"
+            ) from error
         try:
             config = from_json(TranscriberConfig, content["config"])
             model = cls(config, vocabulary, Normalisation.from_dict(content["normalisation"]))
@@ -305,6 +312,12 @@ class Transcriber:
                 _joined(parts, " " if " " in self.vocabulary.symbols or self.vocabulary.unit == "word" else "")
             )
         return results
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    on_cpu = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+    # numpy has no bfloat16
+    return {name: (tensor.float() if tensor.is_floating_point() else tensor).numpy() for name, tensor in on_cpu.items()}
 
 
 def versions() -> dict[str, str]:

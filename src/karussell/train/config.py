@@ -6,7 +6,7 @@ from typing import Any
 from karussell.errors import InputError
 
 # these may differ between a run and its continuation: they do not touch the arithmetic of a step
-FREE_TO_CHANGE = ("device", "checkpoint_seconds", "log_steps", "prefetch", "threads")
+FREE_TO_CHANGE = ("device", "checkpoint_seconds", "log_steps", "prefetch", "threads", "keep")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class TrainConfig:
     """Mixed precision of accelerate: no, bf16 or fp16."""
     checkpoint_seconds: float = 30.0
     """Seconds between checkpoints; 0 writes one after every step."""
+    keep: int = 2
+    """Checkpoints that are kept; if the newest is damaged, a run goes on from the one before."""
     log_steps: int = 20
     """Steps averaged into one row of metrics.jsonl."""
     prefetch: int = 2
@@ -55,7 +57,7 @@ class TrainConfig:
     """Threads of torch while training; 0: what torch has, less one if batches are prepared ahead."""
 
     def __post_init__(self) -> None:
-        _positive(self, "epochs", "learning_rate", "validate_epochs", "log_steps")
+        _positive(self, "epochs", "learning_rate", "validate_epochs", "log_steps", "keep")
         _not_negative(
             self, "weight_decay", "clip", "patience", "checkpoint_seconds", "prefetch", "threads", "seed", "budget"
         )

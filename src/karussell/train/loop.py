@@ -23,7 +23,7 @@ from karussell.train.metrics import MetricsFile, Row
 from karussell.train.prefetch import ahead
 from karussell.train.progress import Progress
 from karussell.train.run import Run
-from karussell.train.step import Measured, Stepper
+from karussell.train.step import DivergedError, Measured, Stepper
 
 Batch = TypeVar("Batch")
 
@@ -64,8 +64,9 @@ def fit(
     With `config.budget` the learning rate falls with the time that is spent, if that runs out before the epochs do;
     such a run depends on the machine's speed, and repeats to the same bits only by its steps.
 
-    Raises DivergedError at a loss that is not finite, InputError when `out` holds a different run, and
-    KeyboardInterrupt, after a checkpoint, at Ctrl-C.
+    At a loss or gradient that is not finite the run goes back to its newest checkpoint with half the learning rate, and
+    says so; at the fourth it raises DivergedError. InputError when `out` holds a different run; KeyboardInterrupt at
+    Ctrl-C, or its kind Terminated at SIGTERM, after a checkpoint.
     """
     show = progress if progress is not None else Progress()
     # where every core already computes, a thread that prepares batches makes all of them wait for one
@@ -107,9 +108,16 @@ def _fit(
                 raise InputError("there is not one batch of training data; give more recordings, or smaller batches")
             # epochs differ in length, so the end is an estimate
             show.plan(run.step, run.step - run.index + len(epoch) * (config.epochs - run.epoch))
+            fell = False
             for batch in ahead(epoch, run.index, config.prefetch):
                 done = max((run.epoch + run.index / len(epoch)) / config.epochs, clock.share(config.budget))
-                measured = stepper.take(run.step, done, batch)
+                try:
+                    measured = stepper.take(run.step, done, batch)
+                except DivergedError as error:
+                    run.set_back(error, show.say)
+                    metrics.cut(run.rows)
+                    fell = True
+                    break
                 run.step, run.index = run.step + 1, run.index + 1
                 run.window.append(measured)
                 if len(run.window) >= config.log_steps:
@@ -120,11 +128,13 @@ def _fit(
                 show.update(run.step, {"epoch": run.epoch + 1, **run.shown})
                 if interrupt.asked:
                     save()
-                    raise KeyboardInterrupt
+                    raise interrupt.stop()
                 if clock.since_saved() >= config.checkpoint_seconds:
                     save()
                 if clock.share(config.budget, validations=1) >= 1:
                     break
+            if fell:
+                continue
             at = round(run.epoch + run.index / len(epoch), 4)
             run.epoch, run.index = run.epoch + 1, 0
             spent = clock.share(config.budget, validations=1) >= 1

@@ -15,11 +15,9 @@ class MetricsFile:
 
     def __init__(self, path: Path, *, keep: int) -> None:
         self.rows: list[Row] = read_metrics(path)[:keep]
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
-        os.replace(partial, path)
-        self._file = path.open("a")
+        self._begin()
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append one row; it is in the hands of the operating system when this returns."""
@@ -27,11 +25,23 @@ class MetricsFile:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
+    def cut(self, keep: int) -> None:
+        """Drop all but the first `keep` rows: the run went back to when there were so many."""
+        self._file.close()
+        self.rows = self.rows[:keep]
+        self._begin()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
+
+    def _begin(self) -> None:
+        partial = self._path.with_name(f".{self._path.name}.partial")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+        os.replace(partial, self._path)
+        self._file = self._path.open("a")
 
 
 def read_metrics(path: Path) -> list[Row]:

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from karussell.errors import InputError
 from karussell.train.checkpoint import Checkpoint, clear_partial, newest_checkpoint, save_checkpoint
-from karussell.train.step import Measured, Stepper
+from karussell.train.step import DivergedError, Measured, Stepper
 
 # the counters of a run, by the names they have in state.json
-COUNTERS = ("step", "epoch", "index", "rows", "seconds", "best", "best_step", "waited", "stopped", "shown")
+COUNTERS = ("step", "epoch", "index", "rows", "seconds", "best", "best_step", "waited", "stopped", "shown", "setbacks")
+# how often a run that diverged goes back and tries again with half the rate
+SETBACKS = 3
 
 
 class Run:
@@ -33,6 +35,8 @@ class Run:
         self.best_weights: dict[str, Tensor] = {}
         # validations since the best one
         self.waited = 0
+        # how often it went back after it diverged
+        self.setbacks = 0
         # why the run is over; empty while it is not
         self.stopped = ""
         # steps whose numbers are not in the metrics yet
@@ -71,13 +75,15 @@ class Run:
             "threads": torch.get_num_threads(),
             "identity": self._identity,
         }
-        save_checkpoint(self._folder, self.step, tensors, state)
+        save_checkpoint(self._folder, self.step, tensors, state, keep=stepper.config.keep)
 
     def resume(self, say: Callable[[str], None]) -> None:
         """Continue from the newest whole checkpoint, if there is one and it belongs to the same run."""
         clear_partial(self._folder)
         found = newest_checkpoint(self._folder, say)
         if found is None:
+            # where a run goes back to that diverges before anything else was saved
+            self.save()
             return
         # through JSON, as the saved one went: tuples become lists
         _same(found.state["identity"], json.loads(json.dumps(self._identity)), self._folder.parent)
@@ -90,6 +96,21 @@ class Run:
             )
         if not self.stopped:
             say(f"continuing after step {self.step}")
+
+    def set_back(self, error: DivergedError, say: Callable[[str], None]) -> None:
+        """After a loss that is no number: back to the newest checkpoint, with half the rate; the third is the last."""
+        found = newest_checkpoint(self._folder, say) if self.setbacks < SETBACKS else None
+        if found is None:
+            raise error
+        setbacks, step = self.setbacks + 1, self.step
+        self._restore(found)
+        self.setbacks, self._stepper.factor = setbacks, 0.5**setbacks
+        # a run that is killed from here on continues with this rate
+        self.save()
+        say(
+            f"the loss or its gradient was no number at step {step}: back to step {self.step} with the learning rate "
+            f"times {self._stepper.factor:g} ({setbacks} of {SETBACKS} times)"
+        )
 
     def _restore(self, found: Checkpoint) -> None:
         stepper = self._stepper
@@ -108,7 +129,8 @@ class Run:
             stepper.scaler.load_state_dict(found.state["scaler"])
         self.window = [Measured(*numbers) for numbers in found.state["window"]]
         for name in COUNTERS:
-            setattr(self, name, found.state["counters"][name])
+            setattr(self, name, found.state["counters"].get(name, getattr(self, name)))
+        stepper.factor = 0.5**self.setbacks
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

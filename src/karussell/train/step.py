@@ -65,6 +65,8 @@ class Stepper:
         self._wrapped, self._stepper = self._engine.prepare(model, self.optimizer)
         self.average = Average(model, config.ema) if config.ema else None
         self.scaler = self._engine.scaler
+        # of the learning rate: halved by every setback
+        self.factor = 1.0
 
     def take(self, step: int, done: float, batch: Any) -> Measured:
         """Make step number `step`, counted from 0, with the share `done` of the training behind it.
@@ -72,7 +74,7 @@ class Stepper:
         A loss that is not finite changes no weight and raises.
         """
         config = self.config
-        rate = warmup_cosine(
+        rate = self.factor * warmup_cosine(
             done, peak=config.learning_rate, warmup=config.warmup, start=config.start, final=config.final
         )
         for group in self.optimizer.param_groups:
