@@ -1,5 +1,6 @@
 """Side by side with peers, in one run, behind a green parity test."""
 
+from karussell.bench.ctc import run_ctc as run_ctc
 from karussell.bench.docs import render as render
 from karussell.bench.layers import run_layers as run_layers
 from karussell.bench.parity import ParityError as ParityError

@@ -21,11 +21,14 @@ from karussell.ctc.kernel import Task
 
 def compiled(x: Tensor, task: Task, *, entropy: bool = False) -> reference.Answer:
     """Losses, and entropies if asked for, by the compiled kernels."""
+    closed: list[bool] = []
     if entropy:
-        return reference.Answer(*_Entropy.apply(x, task))
+        losses, entropies = _Entropy.apply(x, task, closed)
+        return reference.Answer(losses, entropies, closed[0])
     if torch.is_grad_enabled() and x.requires_grad:
-        return reference.Answer(_Loss.apply(x, task), None)
-    return reference.Answer(kernel.forward(x, task, keep=False).losses, None)
+        return reference.Answer(_Loss.apply(x, task, closed), None, closed[0])
+    made = kernel.forward(x, task, keep=False)
+    return reference.Answer(made.losses, None, made.closed)
 
 
 def by_vendor(x: Tensor, task: Task) -> reference.Answer:
@@ -35,19 +38,22 @@ def by_vendor(x: Tensor, task: Task) -> reference.Answer:
 
 
 class _Loss(torch.autograd.Function):
+    """Losses; whether some are infinite is appended to `closed`."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, task: Task) -> Tensor:
+    def forward(ctx: Any, x: Tensor, task: Task, closed: list[bool]) -> Tensor:
         made = kernel.forward(x, task, keep=True)
+        closed.append(made.closed)
         ctx.task = task
         ctx.save_for_backward(x, made.occupancy, made.shift)
         return made.losses
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         x, occupancy, shift = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return _Gradient.apply(x, upstream, occupancy, shift, ctx.task), None
-        return kernel.spread(x, ctx.task, occupancy, shift, upstream), None
+            return _Gradient.apply(x, upstream, occupancy, shift, ctx.task), None, None
+        return kernel.spread(x, ctx.task, occupancy, shift, upstream), None, None
 
 
 class _Gradient(torch.autograd.Function):
@@ -76,11 +82,12 @@ class _Gradient(torch.autograd.Function):
 
 
 class _Entropy(torch.autograd.Function):
-    """Losses and entropies of log-probabilities."""
+    """Losses and entropies of log-probabilities; `closed` as above."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, task: Task, closed: list[bool]) -> tuple[Tensor, Tensor]:
         made = kernel.forward(x, task, keep=True, scores=True)
+        closed.append(made.closed)
         ctx.task = task
         ctx.save_for_backward(x, made.occupancy)
         assert made.scores is not None
@@ -88,17 +95,17 @@ class _Entropy(torch.autograd.Function):
         return made.losses, torch.where(made.losses.isinf(), 0.0, entropies)
 
     @staticmethod
-    def backward(ctx: Any, d_losses: Tensor, d_entropies: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, d_losses: Tensor, d_entropies: Tensor) -> tuple[Tensor, None, None]:
         x, occupancy = ctx.saved_tensors
         task = ctx.task
         if torch.is_grad_enabled():
-            return _again(x, d_losses, lambda x: reference.run(x, task).losses) + _again(
-                x, d_entropies, lambda x: reference.run(x, task, entropy=True).entropies
-            ), None
+            first = _again(x, d_losses, lambda x: reference.run(x, task).losses)
+            second = _again(x, d_entropies, lambda x: reference.run(x, task, entropy=True).entropies)
+            return first + second, None, None
         dx = kernel.spread(x, task, occupancy, None, d_losses)
         # log 0 times its share, 0, is nothing
         change = kernel.tangent(x, task, occupancy, None, x.clamp(min=torch.finfo(x.dtype).min))
-        return dx.add_(kernel.spread(x, task, change, None, d_entropies)), None
+        return dx.add_(kernel.spread(x, task, change, None, d_entropies)), None, None
 
 
 class _Vendor(torch.autograd.Function):

@@ -74,12 +74,14 @@ class Forward(NamedTuple):
     occupancy  [T, B, W + 1] of the blank and each label of the target, undefined beyond a row's frames; if kept
     shift      [T, B] log-sum-exp of logits
     scores     [B] float64, the expected log-probability of a path; if asked for
+    closed     whether some loss is infinite
     """
 
     losses: Tensor
     occupancy: Tensor | None
     shift: Tensor | None
     scores: Tensor | None
+    closed: bool = False
 
 
 _NUMBERS = (
@@ -134,8 +136,7 @@ def forward(x: Tensor, task: Task, *, keep: bool, scores: bool = False) -> Forwa
     )
     call = _prepare(x, task, made.occupancy, made.shift)
     call.losses, call.scores, call.tolerance = _pointer(made.losses), _pointer(made.scores), task.tolerance
-    _run("forward", x, call)
-    return made
+    return made._replace(closed=_run("forward", x, call))
 
 
 def spread(x: Tensor, task: Task, occupancy: Tensor, shift: Tensor | None, upstream: Tensor) -> Tensor:
@@ -165,25 +166,27 @@ def threads(work: int) -> int:
 
 
 def _prepare(x: Tensor, task: Task, occupancy: Tensor | None, shift: Tensor | None) -> Call:
-    call, width = Call(), task.width
-    call.frames, call.batch, call.classes = x.shape
-    call.width, call.blank, call.best, call.logits = width, task.blank, task.best, task.logits
-    call.threads = threads(x.shape[0] * x.shape[1] * (2 * width + 1))
-    call.x, call.x_count = _pointer(x), _within(x)
-    call.x_step, call.x_row, call.x_class = x.stride()
-    call.labels, call.labels_count = _pointer(task.labels), task.labels.numel()
-    call.labels_row = -1 if task.labels.dim() == 1 else task.labels.shape[1]
-    call.rows_count = x.shape[1]
-    call.input_lengths, call.target_lengths = _pointer(task.input_lengths), _pointer(task.target_lengths)
-    call.occupancy, call.occupancy_count = _pointer(occupancy), 0 if occupancy is None else occupancy.numel()
-    call.shift, call.shift_count = _pointer(shift), 0 if shift is None else shift.numel()
-    return call
+    frames, batch, classes = x.shape
+    labels = task.labels
+    # by position, in the order of the fields: a small batch feels every single assignment
+    return Call(
+        *(frames, batch, classes, task.width, task.blank),
+        threads(frames * batch * (2 * task.width + 1)),
+        *(task.best, task.logits),
+        *(_within(x), *x.stride()),
+        *(batch, labels.numel(), 0 if shift is None else shift.numel(), 0 if occupancy is None else occupancy.numel()),
+        *(0, -1 if labels.dim() == 1 else labels.shape[1]),
+        *(0, 0, 0, 0, 0.0),
+        *(x.data_ptr(), labels.data_ptr(), task.input_lengths.data_ptr(), task.target_lengths.data_ptr()),
+        *(None, _pointer(shift), _pointer(occupancy)),
+    )
 
 
-def _run(name: str, x: Tensor, call: Call) -> None:
+def _run(name: str, x: Tensor, call: Call) -> bool:
     status = getattr(library(), f"{KIND[x.dtype]}_{name}")(ctypes.byref(call))
-    if status:
+    if status > 0:
         raise RefusedError(f"ctc_loss: the compiled loss refused its arguments: {REFUSED[status]}")
+    return status < 0
 
 
 def _within(tensor: Tensor) -> int:

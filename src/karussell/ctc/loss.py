@@ -151,19 +151,24 @@ def ctc_loss_rows(
         checked = check()
         plain = Plain(checked.labels, checked.input_lengths, checked.target_lengths)
     # a length beyond all labels is not believed, but refused below
-    width = min(max(int(plain.target_lengths.max()), 0), plain.labels.numel())
+    padded = plain.labels.dim() == 2
+    width = plain.labels.shape[1] if padded else min(max(int(plain.target_lengths.max()), 0), len(plain.labels))
     task = Task(*plain, width, blank, paths == "best", logits, _tolerance(log_probs) if normalised else 0.0)
     try:
-        losses, entropies = engines.run(engine, x, task, entropy=entropy != 0)
+        losses, entropies, closed = engines.run(engine, x, task, entropy=entropy != 0)
     except RefusedError:
         check()
         raise
-    mask = _impossible(losses, check)
+    if closed is None or closed:
+        mask = _impossible(losses, check)
+        closed = bool(mask.any())
+    else:
+        mask = torch.zeros(batch, dtype=torch.bool)
     if entropies is not None:
         losses = losses - entropy * entropies
     if smoothing:
         losses = (1 - smoothing) * losses + smoothing * _divergence(x, plain.input_lengths)
-    if bool(mask.any()):
+    if closed:
         message = _closed(mask, check(), names)
         if impossible == "raise":
             raise InputError(message)
@@ -228,7 +233,7 @@ def _seen(x: Tensor) -> bool:
 
 def _impossible(losses: Tensor, check: Callable[[], Targets]) -> Tensor:
     if _seen(losses):
-        return torch.isinf(losses.detach())
+        return losses.detach() == torch.inf
     checked = check()
     return checked.frames_needed > checked.input_lengths
 

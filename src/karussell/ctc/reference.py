@@ -53,10 +53,14 @@ ENTROPY = Semiring((0.0, 0.0), (NEVER, 0.0), _entropy)
 
 
 class Answer(NamedTuple):
-    """Row by row [B]: losses, infinite where there is no path, and entropies of the paths if asked for."""
+    """Row by row [B]: losses, infinite where there is no path, and entropies of the paths if asked for.
+
+    closed: whether some loss is infinite, where that is known.
+    """
 
     losses: Tensor
     entropies: Tensor | None
+    closed: bool | None = None
 
 
 def run(x: Tensor, task: Task, *, entropy: bool = False) -> Answer:

@@ -94,7 +94,7 @@ template <class T> int64_t forward(const Call<T>& c) {
     if (int64_t status = check(c)) return status;
     if (!c.losses || (c.occupancy && !holds_occupancy(c))) return kShort;
     if (!adds_up(c)) return kNoSum;
-    return every_row(c, [&](int64_t b, const int64_t* labels, Memory& memory) {
+    int64_t status = every_row(c, [&](int64_t b, const int64_t* labels, Memory& memory) {
         Row<T> row(c, b, labels);
         if (c.logits)
             for (int64_t t = 0; t < row.frames; t++)
@@ -121,6 +121,9 @@ template <class T> int64_t forward(const Call<T>& c) {
         if (!found && keep) row.fill_occupancy(row.bad ? T(NAN) : T(0));
         return true;
     });
+    bool closed = false;
+    for (int64_t b = 0; b < c.batch && !status; b++) closed |= c.losses[b] == T(INFINITY);
+    return closed ? int64_t(kClosed) : status;
 }
 
 // gradient[t, b, k] = upstream[b] ((softmax of logits) - occupancy of k), 0 beyond a row's frames

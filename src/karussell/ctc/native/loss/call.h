@@ -41,6 +41,7 @@ enum Status : int64_t {
     kLabels = 4,   // a label is outside 0..K-1, or the blank
     kMemory = 5,   // there is no memory for the work
     kNoSum = 6,    // the probabilities of a row's first frame do not add up to 1
+    kClosed = -1,  // done, and some loss is infinite
 };
 
 }  // namespace karussell
