@@ -125,15 +125,15 @@ def _calibration(report: ClassificationReport) -> Html:
 
 
 def _shown(example: Shown) -> Html:
-    right = example.answer == example.truth
     said = f"{example.id}: {example.answer}, confidence {example.confidence:.2f}"
-    said += "" if right else f"; it is {example.truth}"
-    if example.values is not None:
-        values = example.values
-        body = responsive(lambda width: series_evidence(values, example.evidence, width), f"Evidence in {said}.")
-    else:
-        body = word_evidence(example.words, example.evidence)
-    return figure(body, said)
+    return figure(_drawn(example, said), said)
+
+
+def _drawn(example: Shown, said: str) -> Html:
+    if example.values is None:
+        return word_evidence(example.words, example.evidence)
+    values = example.values
+    return responsive(lambda width: series_evidence(values, example.evidence, width), f"Evidence in {said}.")
 
 
 def _worst(worst: Sequence[Shown]) -> Html:
@@ -141,11 +141,11 @@ def _worst(worst: Sequence[Shown]) -> Html:
         return Html("<p>No sequence has a wrong answer.</p>")
     items = []
     for example in worst:
-        detail = f"{example.truth}, answered {example.answer} with confidence {example.confidence:.2f}"
+        detail = f"it is {example.truth}; answered {example.answer} with confidence {example.confidence:.2f}"
         items.append(
             Html(
                 f'<li>\n<div class="top"><h3>{text(example.id)}</h3><p class="detail">{text(detail)}</p></div>\n'
-                f"{_shown(example)}\n</li>"
+                f"{_drawn(example, detail)}\n</li>"
             )
         )
     return Html(f'<ol class="worst">\n{join(items)}\n</ol>')

@@ -56,8 +56,10 @@ def word_evidence(words: Sequence[str], evidence: Sequence[float]) -> Html:
 def reliability_plot(rows: Sequence[tuple[float, float, int]], width: float) -> Html:
     """Draw how often answers of a confidence are right: (mean confidence, share right, count) of each bin."""
     with style():
-        figure = new_figure(min(width, 4.6), 3.4)
+        figure = new_figure(width, 3.3)
         axes = figure.add_subplot()
+        axes.set_box_aspect(1)
+        axes.set_anchor("W")
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
         most = max((count for _, _, count in rows), default=1)
         sizes = [20 + 160 * count / most for _, _, count in rows]

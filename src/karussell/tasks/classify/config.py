@@ -12,7 +12,7 @@ from karussell.tasks.sequences.vary import Vary
 from karussell.train import TrainConfig
 
 # optimiser steps of a training; of series fewer where there are few
-STEPS = {"series": 1200, "tokens": 1200}
+STEPS = {"series": 1200, "tokens": 800}
 FEW = 4
 # steps of a sequence that are left to the LSTM, unless convolutions are told otherwise
 LEFT = 50

@@ -20,7 +20,7 @@ from karussell.tasks.task import complete
 from karussell.train import Progress
 
 # sequences whose evidence is shown, one a label, and wrong ones
-SHOWN, WORST = 6, 6
+SHOWN, WORST = 4, 4
 HELD_OUT = "held out"
 
 

@@ -10,7 +10,7 @@ from karussell.tasks.sequences.inputs import InputConfig
 from karussell.train import TrainConfig
 
 # tokens, and steps of measurements, that a training goes through, repeats included
-SEEN = {"tokens": 2_500_000, "values": 1_500_000}
+SEEN = {"tokens": 2_500_000, "values": 1_100_000}
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ def defaults(train: Sequence[Example]) -> TaggerConfig:
     steps = sum(example.steps for example in train)
     seen = SEEN["values" if values else "tokens"]
     # a few epochs for much data, never so many that a small set is learned by heart
-    epochs = min(30, max(4, round(seen / max(1, steps))))
+    epochs = min(16, max(4, round(seen / max(1, steps))))
     trained = TrainConfig(epochs=epochs, learning_rate=3e-3, final=0.01, clip=2.0, ema=0.995)
     if values:
-        network = EncoderConfig(channels=(96,), widths=(3, 7, 13), hidden=96, layers=2, dropout=0.4)
+        network = EncoderConfig(words=25, letters=0, channels=(64,), widths=(3, 7, 13), hidden=96, dropout=0.4)
         return TaggerConfig(network=network, train=trained, batch_size=8)
     network = EncoderConfig(words=100, letters=25, hidden=128, layers=1, dropout=0.5)
     return TaggerConfig(network=network, train=trained, batch_size=32)
