@@ -74,7 +74,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file"):
         from_onnx(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_bytes(b"\x80\x04this is no model" * 9)
-    with pytest.raises(InputError, match="no ONNX file|no LSTM"):
+    with pytest.raises(InputError, match=r"no ONNX file|no LSTM"):
         from_onnx(tmp_path / "text.onnx")
 
 

@@ -42,8 +42,8 @@ def to_torch(module: Module) -> Module:
 def from_onnx(path: Path | str) -> list[Module]:
     """The recurrent layers of an ONNX file, node after node, each as a drop-in of `karussell.nn` with its weights.
 
-    LSTM, GRU (linear_before_reset = 1) and RNN nodes with constant weights, without peepholes, clipping or coupled gates,
-    and with ONNX's standard activations. InputError names what a node has that these layers do not.
+    LSTM, GRU (linear_before_reset = 1) and RNN nodes with constant weights, without peepholes, clipping or coupled
+    gates, and with ONNX's standard activations. InputError names what a node has that these layers do not.
     """
     onnx, path = require("onnx", extra="export"), Path(path)
     try:
@@ -58,7 +58,8 @@ def from_onnx(path: Path | str) -> list[Module]:
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Constant":
-            constants |= {node.output[0]: a.t for a in node.attribute if a.name == "value"}
+            values = [a.t for a in node.attribute if a.name == "value"]
+            constants |= dict.fromkeys(node.output, values[0]) if values else {}
     layers = [_layer(onnx, path, node, constants) for node in model.graph.node if node.op_type in _ORDER]
     if not layers:
         raise InputError(f"'{path}' holds no LSTM, GRU or RNN node")
@@ -80,7 +81,7 @@ def _layer(onnx: Any, path: Path, node: Any, constants: Mapping[str, Any]) -> Mo
     more = _checked(where, node, given, activations[: len(activations) // len(w)])
     kind = {"LSTM": LSTM, "GRU": GRU, "RNN": RNN}[node.op_type]
     layer = kind(w.shape[2], hidden, bias=b is not None, bidirectional=len(w) == 2, **more)
-    state = {}
+    state: dict[str, Tensor] = {}
     for d, end in enumerate(("", "_reverse")[: len(w)]):
         state |= {f"weight_ih_l0{end}": _rows(node, w[d]), f"weight_hh_l0{end}": _rows(node, r[d])}
         if b is not None:

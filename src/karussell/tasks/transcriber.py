@@ -32,6 +32,7 @@ from karussell.tasks.flat_start import Aligned, AlignedEpoch, frame_loss
 from karussell.tasks.folder import CONFIG, TASK, WEIGHTS, read_model, remove_run, write_model
 from karussell.tasks.network import Network
 from karussell.tasks.pauses import cut_at_pauses
+from karussell.tasks.pretrained import local, save_pretrained
 from karussell.train import History, Progress, fit
 from karussell.train.randomness import keyed
 
@@ -250,6 +251,15 @@ class Transcriber:
         """Write weights, vocabulary and configuration; `load` reads them on any machine."""
         config = self._facts() | {"versions": versions(), "engines": self._engines()}
         write_model(Path(folder), self.network.state_dict(), self.vocabulary, config)
+
+    def save_pretrained(self, folder: Path | str, *, run: Path | str | None = None) -> None:
+        """Save in the hub's conventions: what `save` writes, and a model card README.md; see `tasks.pretrained`."""
+        save_pretrained(self, Path(folder), None if run is None else Path(run))
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> Self:
+        """Load a folder that `save_pretrained` or `save` has written; a name on a hub is not looked up."""
+        return cls.load(local(folder), device=device)
 
     def _facts(self) -> dict[str, Any]:
         return {"config": to_json(self.config), "normalisation": self._normalisation.to_dict()}
