@@ -24,6 +24,8 @@ class Command:
     run: Callable[[Namespace, list[str]], int]
     presets: Callable[[Namespace], dict[str, Any]] | None = None
     """Defaults that follow from what was given, by the names of the options."""
+    declare_by: Callable[[ArgumentParser, list[str]], None] | None = None
+    """Adds the arguments in place of `declare` where they depend on the words."""
 
 
 def complain(sentence: str, status: int) -> int:

@@ -1,6 +1,7 @@
-"""`karussell evaluate DIR DATA`: error rates of a model on recordings with transcripts."""
+"""`karussell evaluate DIR DATA`: the scores of a model on data with answers."""
 
 import json
+from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -15,14 +16,25 @@ def declare(parser: ArgumentParser) -> None:
         "data",
         type=str,
         metavar="DATA",
-        help="manifest (.jsonl, .csv or .tsv), digits, or digits:SPEAKER for all strings of one speaker",
+        help="data as it was trained on; of speech a manifest, digits, or digits:SPEAKER for one speaker",
     )
+    parser.add_argument("--history", type=str | None, default=None, help="of a forecaster: the rows before DATA")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda, cuda:1, mps")
 
 
 def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every command gets them
-    """Print the error rates with their intervals."""
+    """Print the scores with their intervals, and the floor beside each."""
+    from karussell.tasks.folder import TASK, read_config
+
+    task = read_config(Path(given.model))["task"]
+    if task != TASK:
+        from karussell.tasks.fronts import front
+        from karussell.tasks.task import lines
+
+        result = front(task).evaluate(Path(given.model), given.data, given.history, given.device)
+        print(json.dumps(result) if given.json else "\n".join(lines(result)))
+        return 0
     from karussell.tasks import Transcriber
     from karussell.tasks.named import named_data
 
@@ -34,10 +46,10 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
 
 COMMAND = Command(
     "evaluate",
-    "measure a model on recordings with transcripts",
-    "evaluate DIR DATA [--json] [--device DEVICE]",
-    "Measure a model on recordings with transcripts: label error rate, and word error rate where the labels are "
-    "characters of words, each with its 95 % interval.",
+    "measure a model on data with answers",
+    "evaluate DIR DATA [--history FILE] [--json] [--device DEVICE]",
+    "Measure a model on data with answers. Of speech: label error rate, and word error rate where the labels are "
+    "characters of words, each with its 95 % interval. Of other tasks: their scores, each beside its floor.",
     declare,
     run,
 )

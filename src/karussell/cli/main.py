@@ -13,7 +13,7 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from karussell.cli import bench, doctor, evaluate, export, landmarks, lm, predict, train
+from karussell.cli import bench, doctor, evaluate, export, landmarks, lm, predict, tasks, train
 from karussell.cli.command import Command, complain, is_full
 from karussell.errors import InputError, KarussellError
 
@@ -21,14 +21,15 @@ COMMANDS = (
     train.COMMAND,
     evaluate.COMMAND,
     predict.COMMAND,
+    tasks.COMMAND,
     export.COMMAND,
     lm.COMMAND,
     bench.COMMAND,
     landmarks.COMMAND,
     doctor.COMMAND,
 )
-DESCRIPTION = """Train, measure and use recurrent networks that turn sequences into text.
-Try: karussell train digits --out runs/digits"""
+DESCRIPTION = """Train, measure and use recurrent networks: sequences in, answers out.
+Try: karussell train digits --out runs/digits, and karussell tasks"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,7 +81,10 @@ def _parse(words: Sequence[str], presets: Mapping[str, Any]) -> tuple[Command, N
         subcommands.add_subcommand(command.name, own, help=command.help)
         # train's options come from modules that import torch, which takes a second
         if command.name in words[:1]:
-            command.declare(own)
+            if command.declare_by is not None:
+                command.declare_by(own, list(words))
+            else:
+                command.declare(own)
             own.set_defaults(dict(presets))
     given = parser.parse_args(list(words))
     [chosen] = [command for command in COMMANDS if command.name == given.command]

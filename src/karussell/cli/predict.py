@@ -14,7 +14,7 @@ from karussell.errors import InputError
 def declare(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("model", type=str, metavar="DIR", help="folder that karussell train has left")
-    parser.add_argument("files", type=str, nargs="*", metavar="FILE", help="recordings: wav, flac, ogg or mp3")
+    parser.add_argument("files", type=str, nargs="*", metavar="FILE", help="recordings: wav, flac, ogg or mp3; or data")
     parser.add_argument("--live", action="store_true", help="hear standard input: 16-bit samples, mono, as they come")
     parser.add_argument(
         "--chunk", type=float, default=1.0, help="live, of a model that needs the whole: seconds a piece"
@@ -33,6 +33,15 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
         return run_live(given)
     if not given.files:
         raise InputError("give recordings to hear, or --live to hear standard input")
+    from karussell.tasks.folder import TASK, read_config
+
+    task = read_config(Path(given.model))["task"]
+    if task != TASK:
+        from karussell.tasks.fronts import front
+
+        for line in front(task).predict(Path(given.model), given.files, given.device, given.json):
+            print(line)
+        return 0
     from karussell.tasks import Transcriber
 
     model = Transcriber.load(given.model, device=given.device)
@@ -65,9 +74,10 @@ def _document(name: str, text: str, score: float, rows: list[tuple[str, float, f
 
 COMMAND = Command(
     "predict",
-    "write down what recordings say",
+    "answer data: what recordings say, what series will be, what sequences are",
     "predict DIR [FILE...] [--json | --times] [--device DEVICE] [--live]",
-    "Write down what recordings say. The text goes to standard output, remarks go to standard error. "
+    "Write down what recordings say, or answer data of another task in lines of text. The text goes to standard "
+    "output, remarks go to standard error. "
     "A long recording is cut at its pauses. With --live, standard input is heard as it comes: "
     "arecord -q -f S16_LE -c 1 -r 8000 | karussell predict DIR --live",
     declare,

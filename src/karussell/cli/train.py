@@ -1,4 +1,4 @@
-"""`karussell train DATA --out DIR`: from recordings with transcripts to a model folder."""
+"""`karussell train DATA --out DIR`: from data to a model folder; the task is that of the data, or the one named."""
 
 import dataclasses
 import shlex
@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from karussell.cli.command import Command, complain, is_full, note
 from karussell.cli.digits import leave_one_out, train_digits
+from karussell.cli.front import TRANSCRIBE, add_common, chosen_task, declare_front, train_front
 from karussell.cli.options import add_fields, default_of, field_help
 from karussell.cli.words import opening, percent
 
@@ -41,20 +42,25 @@ OPEN = {
 DIGITS = "digits"
 
 
+def declare_by(parser: ArgumentParser, words: list[str]) -> None:
+    """Add the arguments of the task that the words ask for."""
+    task = chosen_task(words)
+    if task == TRANSCRIBE:
+        declare(parser)
+    else:
+        declare_front(parser, task)
+    parser.set_defaults({"task": task})
+
+
 def declare(parser: ArgumentParser) -> None:
-    """Add the arguments; those of the groups are the fields of the configuration's dataclasses."""
+    """Add the arguments of transcription; those of the groups are the fields of the configuration's dataclasses."""
     from karussell.tasks import TranscriberConfig
 
-    parser.add_argument(
-        "data", type=str, metavar="DATA", help="manifest (.jsonl, .csv or .tsv with audio and text), or digits"
-    )
-    parser.add_argument("--out", type=str, required=True, help="folder that becomes the model")
+    add_common(parser, "manifest (.jsonl, .csv or .tsv with audio and text), or digits; karussell tasks lists others")
     parser.add_argument(
         "--valid", type=str | None, default=None, help="manifest that validates; without it a share is held out"
     )
     parser.add_argument("--valid_share", type=float, default=0.1, help="share of the recordings that is held out")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
-    parser.add_argument("--overwrite", action="store_true", help="remove the run in the folder and begin again")
     digits = parser.add_argument_group("the packaged digits")
     digits.add_argument("--speaker", type=str, default="theo", help="who is left out of the second model")
     digits.add_argument("--leave_one_out", action="store_true", help="leave out each of the six speakers in turn")
@@ -70,7 +76,7 @@ def declare(parser: ArgumentParser) -> None:
 
 def presets(given: Namespace) -> dict[str, Any]:
     """The defaults that a known data set brings, by the names of the options."""
-    if given.data != DIGITS:
+    if given.data != DIGITS or given.task != TRANSCRIBE:
         return {}
     from karussell.tasks.config import to_json
     from karussell.tasks.digits import RECIPE
@@ -91,7 +97,9 @@ def run(given: Namespace, words: list[str]) -> int:
         note(f"the run in '{out}' is finished; its results are in {out / RESULT}")
         return 0
     try:
-        if given.data == DIGITS:
+        if given.task != TRANSCRIBE:
+            train_front(given.task, given, words)
+        elif given.data == DIGITS:
             config = configuration(given, 8000, 0)
             if given.leave_one_out:
                 leave_one_out(out, config, overwrite=given.overwrite)
@@ -112,9 +120,12 @@ def run(given: Namespace, words: list[str]) -> int:
 def configuration(given: Namespace, rate: int, recordings: int) -> "TranscriberConfig":
     """The configuration that the options spell; what was left open follows from the data."""
     from karussell.tasks import TranscriberConfig
+    from karussell.tasks.task import seconds
 
     hints = get_type_hints(TranscriberConfig)
     made = {}
+    if given.budget is not None:
+        given.train.budget = seconds(given.budget)
     for item in dataclasses.fields(TranscriberConfig):
         value = given[item.name]
         if item.name in GROUPS:
@@ -182,11 +193,13 @@ def _say_rates(utterances: Sequence["Utterance"], rate: int) -> None:
 
 COMMAND = Command(
     "train",
-    "train a model on recordings with transcripts",
-    "train DATA --out DIR [options]",
-    "Train a model on recordings with transcripts. DATA is a manifest that lists them, or the word digits for the "
-    "packaged spoken digits. Without other options a recipe is used that suits a few minutes to a few hours of speech.",
+    "train a model on data",
+    "train DATA --out DIR [--task TASK] [--budget TIME] [options]",
+    "Train a model. DATA says what for: a manifest of recordings with transcripts or the word digits, a table of "
+    "series, labelled sequences; karussell tasks lists them. The options are those of the task: karussell train --task "
+    "forecast --help.",
     declare,
     run,
     presets,
+    declare_by,
 )

@@ -185,18 +185,10 @@ class Forecaster:
     def score(self, data: SeriesSet, held: Sequence[int], origins: np.ndarray, found: Forecast) -> dict[str, Any]:
         """The scores of forecasts that are there already."""
         config = self.config
-        scales = [
-            self.facts.scales.get(one.id) or scores.Scale.of(one.values[: len(one) - count], config.season)
-            for one, count in zip(data.series, held, strict=True)
-        ]
-        truth = scores.truth(data, origins, config.horizon, scales)
+        truth = scores.truth(data, origins, config.horizon, self.scales(data, held))
         median = found.quantiles[..., config.levels.index(0.5)]
         own = scores.errors(truth, median, found.mean)
-        floors = {"repeating the last value": scores.naive(data, origins, config.horizon, 1, config.context)}
-        if config.season > 1:
-            name = f"seasonal naive, {config.season} steps"
-            floors[name] = scores.naive(data, origins, config.horizon, config.season, config.context)
-        naive = {name: scores.errors(truth, values) for name, values in floors.items()}
+        naive = {name: scores.errors(truth, values) for name, values in self.floors(data, origins).items()}
         shown = []
         for name, label in (("mase", "MASE"), ("smape", "sMAPE in per cent"), ("mse", "MSE"), ("mae", "MAE")):
             best = min(naive, key=lambda floor: naive[floor][name])
@@ -211,6 +203,23 @@ class Forecaster:
             "windows": len(origins),
             "series": len(data),
         }
+
+    def scales(self, data: SeriesSet, held: Sequence[int]) -> list[scores.Scale]:
+        """The scales of the series: those of training, and of new series those of what lies before the last `held`."""
+        season = self.config.season
+        return [
+            self.facts.scales.get(one.id) or scores.Scale.of(one.values[: len(one) - count], season)
+            for one, count in zip(data.series, held, strict=True)
+        ]
+
+    def floors(self, data: SeriesSet, origins: np.ndarray) -> dict[str, np.ndarray]:
+        """What needs no learning, by name: forecasts [N, D] from origins [N, 2]."""
+        config = self.config
+        found = {"repeating the last value": scores.naive(data, origins, config.horizon, 1, config.context)}
+        if config.season > 1:
+            name = f"seasonal naive, {config.season} steps"
+            found[name] = scores.naive(data, origins, config.horizon, config.season, config.context)
+        return found
 
     def save(self, folder: Path | str) -> None:
         """Write weights, configuration and what is known of the series; `load` reads them on any machine."""

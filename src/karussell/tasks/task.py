@@ -33,9 +33,16 @@ class Task(Protocol):
 
     task: ClassVar[str]
     """The word after `--task`, and the one in config.json."""
-    network: nn.Module
-    history: History | None
-    """How the network was trained; None in a model that was loaded."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained."""
+        ...
+
+    @property
+    def history(self) -> History | None:
+        """How the network was trained; None in a model that was loaded."""
+        ...
 
     @classmethod
     def fit(

@@ -62,8 +62,8 @@ class ForecasterConfig:
     """How it is trained."""
     batch_size: int = 256
     """Windows a batch."""
-    epoch_steps: int = 60
-    """Batches that count as one epoch: windows are drawn, never passed through in order."""
+    epoch_steps: int = 0
+    """Batches that count as one epoch; 0: as many as the windows fill, from 5 to 60."""
     valid_share: float = 0.1
     """Share of each series, at its end, that is held out to choose the weights where no validation data is given."""
 
@@ -73,9 +73,10 @@ class ForecasterConfig:
                 raise InputError(
                     f"{name} is {getattr(self, name)}; it must be a number of steps, or 0 to have it found"
                 )
-        if self.batch_size < 1 or self.epoch_steps < 1:
+        if self.batch_size < 1 or self.epoch_steps < 0:
             raise InputError(
-                f"batch_size is {self.batch_size} and epoch_steps {self.epoch_steps}; both must be positive"
+                f"batch_size is {self.batch_size} and epoch_steps {self.epoch_steps}; the first must be positive, the "
+                "second 0 (found) or larger"
             )
         if not 0 < self.valid_share < 1:
             raise InputError(f"valid_share is {self.valid_share}; it must lie between 0 and 1")
@@ -101,7 +102,9 @@ def resolved(config: ForecasterConfig, data: SeriesSet) -> ForecasterConfig:
     wanted = max(2 * longest, 2 * horizon, 16)
     # enough of the series must be left to learn from
     context = config.context or max(2, min(wanted, (middle - horizon) // 2))
-    whole = replace(config, horizon=horizon, context=context, season=season)
+    count = sum(max(0, length - horizon - context + 1) for length in lengths)
+    epoch = config.epoch_steps or min(60, max(5, count // config.batch_size))
+    whole = replace(config, horizon=horizon, context=context, season=season, epoch_steps=epoch)
     patch = config.network.patch or _patch(context, whole.season_seen)
     return replace(whole, network=replace(config.network, patch=min(patch, context)))
 
@@ -116,10 +119,10 @@ def _patch(context: int, season: int) -> int:
 
 
 def found_seasons(values: Sequence[np.ndarray], most: int = 50) -> tuple[int, ...]:
-    """The lags from 2 to 200 at which series repeat, by the mean autocorrelation of their differences; two at most.
+    """The lags up to 200 at which series repeat, by the mean autocorrelation of their differences; two at most.
 
-    A lag counts if it is a peak among its neighbours and above 0.3: the strongest, and before it the shortest that is
-    at least three quarters as strong.
+    The first is the shortest peak above 0.3 that is three quarters as strong as the strongest; the second a multiple
+    of it that is stronger than the multiples before and after it, as the week is among days.
     """
     longest = min(LONGEST_SEASON, max(len(one) for one in values) // 3)
     total, count = np.zeros(longest + 2), 0
@@ -129,7 +132,10 @@ def found_seasons(values: Sequence[np.ndarray], most: int = 50) -> tuple[int, ..
         power = float(change @ change)
         if len(change) < longest + 2 or power <= 0:
             continue
-        total[1:] += [float(change[lag:] @ change[:-lag]) / power for lag in range(1, longest + 2)]
+        # each lag over the pairs that it has
+        pairs = len(change) - np.arange(1, longest + 2)
+        sums = [float(change[lag:] @ change[:-lag]) for lag in range(1, longest + 2)]
+        total[1:] += np.array(sums) / pairs * len(change) / power
         count += 1
     if not count or longest < 2:
         return ()
@@ -137,6 +143,14 @@ def found_seasons(values: Sequence[np.ndarray], most: int = 50) -> tuple[int, ..
     peaks = [k for k in range(2, longest + 1) if mean[k] > 0.3 and mean[k] >= max(mean[k - 1], mean[k + 1])]
     if not peaks:
         return ()
-    strongest = max(peaks, key=lambda k: (mean[k], -k))
-    shortest = next(k for k in peaks if mean[k] >= 0.75 * mean[strongest])
-    return tuple(sorted({shortest, strongest}))
+    season = next(k for k in peaks if mean[k] >= 0.75 * max(mean[peak] for peak in peaks))
+    above = (
+        [
+            k
+            for k in range(2 * season, longest + 1 - season, season)
+            if mean[k] > 0.3 and mean[k] > max(mean[k - season], mean[k + season])
+        ]
+        if season > 2
+        else []
+    )
+    return (season, max(above, key=lambda k: mean[k])) if above else (season,)
