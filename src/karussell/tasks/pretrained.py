@@ -1,28 +1,27 @@
 """Model folders in the hub's conventions: config.json, model.safetensors, and a card made from the run."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from karussell.data.files import write_atomic
+from karussell.data.vocabulary import Vocabulary
 from karussell.errors import InputError
 from karussell.runtime.folder import read_json
-
-if TYPE_CHECKING:
-    from karussell.tasks.transcriber import Transcriber
+from karussell.tasks.config import TranscriberConfig, to_json
 
 CARD, RESULT = "README.md", "result.json"
 
 
-def save_pretrained(model: "Transcriber", folder: Path, run: Path | None) -> None:
-    """Write the model and its card into `folder`.
+def write_card(folder: Path, config: TranscriberConfig, vocabulary: Vocabulary, weights: int, run: Path | None) -> None:
+    """Write the model card into `folder`.
 
-    With `run`, the folder that training has left, the card shows the figures of its result.json; without, it says that
-    nothing was measured.
+    With `run`, the folder that training has left, it shows the figures of its result.json; without, it says that nothing
+    was measured.
     """
     result = read_json(run / RESULT) if run is not None else {}
-    model.save(folder)
-    write_atomic(folder / CARD, card(model, result, folder.name))
+    write_atomic(folder / CARD, card(folder.name, config, vocabulary, weights, result))
 
 
 def local(folder: Path | str) -> Path:
@@ -36,11 +35,10 @@ def local(folder: Path | str) -> Path:
     return path
 
 
-def card(model: "Transcriber", result: dict[str, Any], name: str) -> str:
-    """The model card: what it is, what was measured, how to use it, how it was made."""
-    network, bank = model.config.network, model.config.features
+def card(name: str, config: TranscriberConfig, vocabulary: Vocabulary, weights: int, result: Mapping[str, Any]) -> str:
+    """What the model is, what was measured, how to use it, how it was made."""
+    network, bank = config.network, config.features
     both = "both directions" if network.bidirectional else "one direction"
-    weights = sum(weight.numel() for weight in model.network.parameters())
     lines = [
         "---",
         "library_name: karussell",
@@ -52,7 +50,7 @@ def card(model: "Transcriber", result: dict[str, Any], name: str) -> str:
         "",
         f"Speech to text: {network.layers} LSTM layer{'s' * (network.layers > 1)} of {network.hidden} units in {both} "
         f"under CTC, {weights:,} weights, for speech at {bank.rate:,} samples a second.",
-        f"It writes {model.vocabulary.unit}s: {' '.join(model.vocabulary.symbols)[:200]}",
+        f"It writes {vocabulary.unit}s: {' '.join(vocabulary.symbols)[:200]}",
         "",
         "## Measured",
         "",
@@ -70,14 +68,14 @@ def card(model: "Transcriber", result: dict[str, Any], name: str) -> str:
         "## Training",
         "",
         "```json",
-        json.dumps(model._facts()["config"], indent=1, ensure_ascii=False),
+        json.dumps(to_json(config), indent=1, ensure_ascii=False),
         "```",
         "",
     ]
     return "\n".join(lines)
 
 
-def _figures(result: dict[str, Any]) -> list[str]:
+def _figures(result: Mapping[str, Any]) -> list[str]:
     """A row for every part of a result that has a label error rate."""
     found = [(name, part) for name, part in {"test": result, **result}.items() if isinstance(part, dict)]
     rows = [

@@ -32,7 +32,7 @@ from karussell.tasks.flat_start import Aligned, AlignedEpoch, frame_loss
 from karussell.tasks.folder import CONFIG, TASK, WEIGHTS, read_model, remove_run, write_model
 from karussell.tasks.network import Network
 from karussell.tasks.pauses import cut_at_pauses
-from karussell.tasks.pretrained import local, save_pretrained
+from karussell.tasks.pretrained import local, write_card
 from karussell.train import History, Progress, fit
 from karussell.train.randomness import keyed
 
@@ -253,8 +253,13 @@ class Transcriber:
         write_model(Path(folder), self.network.state_dict(), self.vocabulary, config)
 
     def save_pretrained(self, folder: Path | str, *, run: Path | str | None = None) -> None:
-        """Save in the hub's conventions: what `save` writes, and a model card README.md; see `tasks.pretrained`."""
-        save_pretrained(self, Path(folder), None if run is None else Path(run))
+        """Save in the hub's conventions: what `save` writes, and a model card, README.md.
+
+        The card shows the figures of `run`, the folder that training has left; without it, that nothing was measured.
+        """
+        self.save(folder)
+        weights = sum(weight.numel() for weight in self.network.parameters())
+        write_card(Path(folder), self.config, self.vocabulary, weights, None if run is None else Path(run))
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> Self:
