@@ -1,6 +1,8 @@
 """Torch modules with weights: drop-ins for torch's recurrent layers, and a layer for any cell."""
 
 from karussell.nn.gru import GRU as GRU
+from karussell.nn.hierarchical import HierarchicalCTC as HierarchicalCTC
+from karussell.nn.hierarchical import Level as Level
 from karussell.nn.lstm import LSTM as LSTM
 from karussell.nn.recurrent import Inspection as Inspection
 from karussell.nn.recurrent import Recurrent as Recurrent
