@@ -83,7 +83,9 @@ def language(labels: tuple[int, ...], words: tuple[str, ...], asked: Asked) -> f
     if asked.writing.has_words or asked.adjoined:
         total += w.word_bonus * len(words)
         if known is not None:
-            total += w.unknown * sum(word not in known for word in words)
+            total += sum(
+                w.unknown * (max(1.0, len(word) / 6) if w.unknown < 0 else 1.0) for word in words if word not in known
+            )
     if asked.word_model is not None:
         named = [word if known is None or word in known else "<unk>" for word in words]
         total += w.word * asked.word_model.scores(named, begin=w.bounds, end=w.bounds).sum()

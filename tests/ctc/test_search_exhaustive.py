@@ -123,6 +123,26 @@ def test_other_weights(changed, models):
         compare(random_log_probs(case, 5, 4), asked)
 
 
+@pytest.mark.parametrize("name", WRITINGS)
+def test_recombination_keeps_the_best_path(name, models):
+    writing = WRITINGS[name]
+    for case, asked in enumerate(combinations(writing, models, False)):
+        if not asked.best_path:
+            continue
+        log_probs = random_log_probs(case, 5, 4)
+        merging = ask(asked).changed(beam=Beam(width=0, best_path=True, recombine=True))
+        [found] = merging.decode(log_probs[:, None])
+        assert found.score == pytest.approx(max(s.score for s in exhaustive(log_probs, asked).values()))
+
+
+def test_recombination_makes_room(models):
+    # equal states: the model knows nothing of these words, so only their last letters matter
+    asked = Asked(WRITINGS["spaces"], word_model=models["words"], weights=WEIGHTS)
+    log_probs = random_log_probs(1, 30, 4, spread=1.0)[:, None]
+    plain = ask(asked, 5).decode(log_probs)[0].score
+    assert ask(asked, 5).changed(beam=Beam(width=5, recombine=True)).decode(log_probs)[0].score >= plain
+
+
 def test_impossible_labels(models):
     log_probs = random_log_probs(2, 5, 4)
     log_probs[1, 0] = log_probs[3, 1:3] = -np.inf

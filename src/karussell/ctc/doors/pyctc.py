@@ -43,8 +43,8 @@ class BeamSearchDecoderCTC:
 
     What differs from pyctcdecode: a prefix is one entry of the beam, not one for each last frame, so the beam reaches
     further; ties and results do not depend on the order of a set; a hot word of several words is one phrase; an
-    unknown word costs the offset once, however long; batches run in threads, so `pool` is not used; `prune_history`
-    has no effect, since nothing is dropped for a shared recent history.
+    unknown word of more than six letters keeps the surcharge that pyctcdecode takes back when the word ends; batches
+    run in threads, so `pool` is not used.
     """
 
     def __init__(
@@ -94,12 +94,13 @@ class BeamSearchDecoderCTC:
         token_min_logp: float,
         hotwords: Iterable[str] | None,
         weight: float,
+        prune_history: bool = True,
     ) -> Decoder:
         phrases = tuple(sorted({" ".join(phrase.split()) for phrase in hotwords or () if phrase.strip()}))
-        key = (beam_width, beam_prune_logp, token_min_logp, phrases, weight)
+        key = (beam_width, beam_prune_logp, token_min_logp, phrases, weight, prune_history)
         found = self._variants.get(key)
         if found is None:
-            beam = Beam(width=beam_width, drop=-beam_prune_logp, token_floor=token_min_logp)
+            beam = Beam(beam_width, -beam_prune_logp, token_min_logp, recombine=prune_history)
             found = self._decoder.changed(beam=beam, hotwords=dict.fromkeys(phrases, weight))
             if len(self._variants) >= KEPT:
                 self._variants.clear()
@@ -144,13 +145,13 @@ class BeamSearchDecoderCTC:
         beam_width: int = 100,
         beam_prune_logp: float = -10.0,
         token_min_logp: float = -5.0,
-        prune_history: bool = False,  # noqa: ARG002 - pyctcdecode's name; nothing is dropped for it
+        prune_history: bool = False,
         hotwords: Iterable[str] | None = None,
         hotword_weight: float = 10.0,
         lm_start_state: tuple[int, ...] | None = None,
     ) -> list[OutputBeam]:
         """All texts of the last beam, best first."""
-        variant = self._variant(beam_width, beam_prune_logp, token_min_logp, hotwords, hotword_weight)
+        variant = self._variant(beam_width, beam_prune_logp, token_min_logp, hotwords, hotword_weight, prune_history)
         found = self._search(variant, [logits], max(1, beam_width), lm_start_state)[0]
         return [self._beam(hypothesis, lm_start_state) for hypothesis in found]
 
@@ -175,12 +176,12 @@ class BeamSearchDecoderCTC:
         beam_width: int = 100,
         beam_prune_logp: float = -10.0,
         token_min_logp: float = -5.0,
-        prune_history: bool = False,  # noqa: ARG002 - pyctcdecode's name; nothing is dropped for it
+        prune_history: bool = False,
         hotwords: Iterable[str] | None = None,
         hotword_weight: float = 10.0,
     ) -> list[list[tuple[str, Frames, float, float]]]:
         """All texts of each utterance: (text, text_frames, logit_score, lm_score), in parallel threads."""
-        variant = self._variant(beam_width, beam_prune_logp, token_min_logp, hotwords, hotword_weight)
+        variant = self._variant(beam_width, beam_prune_logp, token_min_logp, hotwords, hotword_weight, prune_history)
         found = self._search(variant, list(logits_list), max(1, beam_width), None)
         beams = [[self._beam(hypothesis, None) for hypothesis in each] for each in found]
         return [[(b.text, b.text_frames, b.logit_score, b.lm_score) for b in each] for each in beams]

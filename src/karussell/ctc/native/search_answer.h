@@ -1,6 +1,6 @@
 // The best prefixes of a beam as whole hypotheses: labels with their times, scores apart.
 #pragma once
-#include "search_beam.h"
+#include "search_compact.h"
 
 namespace karussell {
 
@@ -24,7 +24,6 @@ inline bool answers(Beam& beam, int64_t most, bool last, std::vector<Answer>& ou
     };
     std::vector<Final> finals;
     bool any = false;
-    auto sizes = beam.meaning().sizes();
     for (int32_t i = 0; i < int32_t(beam.entries().size()); i++) {
         const Entry& e = beam.entries()[i];
         Final one{0, i, true, beam.nodes()[e.node].standing};
@@ -36,7 +35,6 @@ inline bool answers(Beam& beam, int64_t most, bool last, std::vector<Answer>& ou
         any = any || one.whole;
         if (e.total > NEVER) finals.push_back(one);
     }
-    beam.meaning().restore(sizes);
     if (any) std::erase_if(finals, [](const Final& one) { return !one.whole; });
     std::sort(finals.begin(), finals.end(), [](const Final& a, const Final& b) {
         return a.score > b.score || (a.score == b.score && a.entry < b.entry);

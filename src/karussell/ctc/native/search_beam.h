@@ -288,7 +288,6 @@ class Beam {
         std::sort(order_.begin(), order_.end(), better);
 
         made_.clear();
-        for (const Entry& e : entries_) nodes_[e.node].slot = -1;
         stayed_.assign(entries_.size(), 0);
         for (const Place& place : order_) {
             const Candidate& c = candidates_[place.at];
@@ -298,11 +297,39 @@ class Beam {
             } else {
                 made_.push_back(born(c));
             }
-            nodes_[made_.back().node].slot = int32_t(made_.size() - 1);
         }
+        if (s_.recombine && !s_.prefix_scores) recombine();
+        for (const Entry& e : entries_) nodes_[e.node].slot = -1;
+        for (size_t i = 0; i < made_.size(); i++) nodes_[made_[i].node].slot = int32_t(i);
         for (size_t i = 0; s_.prefix_scores && i < entries_.size(); i++)
             if (!stayed_[i] && entries_[i].row >= 0) free_rows_.push_back(entries_[i].row);
         std::swap(entries_, made_);
+    }
+
+    // Of prefixes with equal standings, which everything later treats alike, those go whose mass in either ending is
+    // not above that of a better one. What is left could lead to another best text only by mass that comes back.
+    void recombine() {
+        size_t size = 64, kept = 0;
+        while (size < 2 * made_.size()) size *= 2;
+        met_.assign(size, -1);
+        for (size_t i = 0; i < made_.size(); i++) {
+            const Node& node = nodes_[made_[i].node];
+            double bonus = node.standing.bonus();
+            bool goes = false;
+            size_t at = node.standing.hash(node.token) & (size - 1);
+            for (; met_[at] >= 0 && !goes; at = (at + 1) & (size - 1)) {
+                const Entry& better = made_[met_[at]];
+                const Node& other = nodes_[better.node];
+                if (other.token != node.token || !other.standing.leads_alike(node.standing)) continue;
+                double gap = other.standing.bonus() - bonus;
+                goes = better.blank + gap >= made_[i].blank && better.label + gap >= made_[i].label;
+            }
+            if (goes) continue;
+            met_[at] = int32_t(kept);
+            if (kept != i) made_[kept] = made_[i];
+            kept++;
+        }
+        made_.resize(kept);
     }
 
     Entry born(const Candidate& c) {
@@ -345,38 +372,7 @@ class Beam {
     std::vector<int32_t> tokens_, tried_;
     std::vector<uint8_t> allowed_, stayed_;
     std::vector<double> rows_, row_top_;  // [rows][classes] of the prefix model, and their maxima
-    std::vector<int32_t> free_rows_;
+    std::vector<int32_t> free_rows_, met_;
 };
-
-// What no prefix of the beam refers to is forgotten; numbers keep their order, so ties fall as before.
-inline void Beam::compact() {
-    std::vector<int32_t*> listed;
-    for (Entry& e : entries_) listed.push_back(&e.node);
-    nodes_.compact(listed);
-    std::vector<Standing*> standings;
-    for (int32_t i = 0; i < nodes_.size(); i++) standings.push_back(&nodes_[i].standing);
-    meaning_.compact(standings);
-
-    std::vector<int32_t> place(runs_.size(), -1);
-    auto mark = [&](int32_t at) {
-        for (; at >= 0 && place[at] < 0; at = runs_[at].before) place[at] = 0;
-    };
-    for (Entry& e : entries_)
-        for (Path* path : {&e.at_blank, &e.at_label}) mark(path->run.before), mark(path->kept);
-    int32_t kept = 0;
-    for (size_t i = 0; i < runs_.size(); i++) {
-        if (place[i] < 0) continue;
-        place[i] = kept;
-        Run run = runs_[i];
-        if (run.before >= 0) run.before = place[run.before];
-        runs_[kept++] = run;
-    }
-    runs_.resize(kept);
-    for (Entry& e : entries_)
-        for (Path* path : {&e.at_blank, &e.at_label})
-            for (int32_t* at : {&path->run.before, &path->kept})
-                if (*at >= 0) *at = place[*at];
-    limit_ = std::max(1 << 16, 2 * std::max(nodes_.size(), kept / 2));
-}
 
 }  // namespace karussell

@@ -24,6 +24,7 @@ struct SearchSettings {
     double beam_drop;       // prefixes so far below the best are dropped; infinity: none
     double token_floor;     // tokens below are not tried, but for the frame's best; -infinity: all are
     int64_t top_tokens;     // only so many of the likeliest are tried; 0: all
+    int64_t recombine;      // prefixes that nothing later tells apart: only the better stays
     int64_t best_path;      // a prefix is worth 1: its likeliest path, 0: the sum of its paths
 
     int64_t writing;

@@ -9,6 +9,7 @@
 
 namespace karussell {
 
+constexpr double UNKNOWN_LETTERS = 6.0;
 constexpr double NEVER = -std::numeric_limits<double>::infinity();
 
 // the edge of a node that bears a symbol leads there; -1 if there is none
@@ -22,6 +23,53 @@ inline int32_t step_down(const int32_t* first, const int32_t* symbol, int32_t no
     return count && symbol[low] == wanted ? low + 1 : -1;
 }
 
+// States of a model that prefixes stand in, each once, so that equal states have equal numbers.
+class States {
+  public:
+    void begin(const NgramState& state) {
+        states_.assign(1, state);
+        rehash(256);
+    }
+    const NgramState& operator[](int32_t at) const { return states_[at]; }
+    int64_t bytes() const { return int64_t(states_.capacity() * sizeof(NgramState) + table_.capacity() * 4); }
+
+    int32_t put(const NgramState& state) {
+        if (2 * states_.size() > table_.size()) rehash(2 * table_.size());
+        size_t mask = table_.size() - 1, at = state.hash() & mask;
+        for (; table_[at] >= 0; at = (at + 1) & mask)
+            if (states_[table_[at]] == state) return table_[at];
+        states_.push_back(state);
+        return table_[at] = int32_t(states_.size() - 1);
+    }
+
+    // keeps those that `numbers` name, in their order, and names them anew
+    void compact(const std::vector<int32_t*>& numbers) {
+        std::vector<int32_t> place(states_.size(), -1);
+        for (int32_t* one : numbers) place[*one] = 0;
+        int32_t kept = 0;
+        for (size_t i = 0; i < states_.size(); i++)
+            if (place[i] == 0) states_[kept] = states_[i], place[i] = kept++;
+        states_.resize(kept);
+        for (int32_t* one : numbers) *one = place[*one];
+        size_t size = 256;
+        while (size < 4 * states_.size()) size *= 2;
+        rehash(size);
+    }
+
+  private:
+    void rehash(size_t size) {
+        table_.assign(size, -1);
+        for (size_t i = 0; i < states_.size(); i++) {
+            size_t at = states_[i].hash() & (size - 1);
+            while (table_[at] >= 0) at = (at + 1) & (size - 1);
+            table_[at] = int32_t(i);
+        }
+    }
+
+    std::vector<NgramState> states_;
+    std::vector<int32_t> table_;  // open addressing, looked up only, never walked
+};
+
 struct Standing {
     int32_t lexicon = 0;      // node of the lexicon; -1: no word begins like this one
     int32_t letters = 0;      // of the word being written; 0 between words
@@ -32,6 +80,17 @@ struct Standing {
     double boost = 0;         // phrases that were completed
     double ahead = 0;         // what is foreseen, and taken back
     double bonus() const { return language + boost + ahead; }
+    // whether whatever follows adds the same to both
+    bool leads_alike(const Standing& other) const {
+        return lexicon == other.lexicon && letters == other.letters && phrase == other.phrase &&
+               word_state == other.word_state && token_state == other.token_state;
+    }
+    size_t hash(int32_t token) const {
+        uint64_t h = 0;
+        for (int32_t part : {lexicon, letters, phrase, word_state, token_state, token})
+            h = (h ^ uint32_t(part)) * 0x9e3779b97f4a7c15ull, h ^= h >> 29;
+        return size_t(h);
+    }
 };
 
 class Meaning {
@@ -60,14 +119,13 @@ class Meaning {
 
     Standing begin() {
         Standing at;
-        word_states_.assign(1, {});
-        token_states_.assign(1, {});
+        NgramState state{};
         if (s_->word_model) {
-            NgramState state = s_->bounds ? words_.begin() : words_.nothing();
+            state = s_->bounds ? words_.begin() : words_.nothing();
             for (int64_t c = 0; c < s_->contexts; c++) words_.score(state, s_->context[c], state);
-            word_states_[0] = state;
         }
-        if (s_->token_model) token_states_[0] = s_->bounds ? tokens_.begin() : tokens_.nothing();
+        word_states_.begin(state);
+        token_states_.begin(!s_->token_model ? NgramState{} : s_->bounds ? tokens_.begin() : tokens_.nothing());
         if (s_->phrase_nodes && s_->writing != NO_WORDS) {
             at.phrase = fall(0, 0);
             at.ahead = foreseen(at);
@@ -83,7 +141,7 @@ class Meaning {
         if (s_->token_model) {
             NgramState next;
             to.language += s_->token_weight * tokens_.score(token_states_[from.token_state], s_->token_number[token], next);
-            if (keep) to.token_state = put(token_states_, next);
+            if (keep) to.token_state = token_states_.put(next);
         }
         to.language += s_->token_bonus;
         if (s_->writing == ADJOINED) {
@@ -102,9 +160,10 @@ class Meaning {
 
     // the end of the text: false if a closed vocabulary forbids to stop here
     bool finish(Standing& at, bool bounds) {
-        bool whole = s_->writing == ADJOINED ? at.letters == 0 : finish_word(at, true);
-        if (!whole && s_->writing != NO_WORDS) complete(at, -1, true);
-        if (bounds && s_->word_model) at.language += s_->word_weight * words_.end(word_states_[at.word_state]);
+        if (s_->word_model) reached_ = word_states_[at.word_state];
+        bool whole = s_->writing == ADJOINED ? at.letters == 0 : finish_word(at, false);
+        if (!whole && s_->writing != NO_WORDS) complete(at, -1, false);
+        if (bounds && s_->word_model) at.language += s_->word_weight * words_.end(reached_);
         if (bounds && s_->token_model) at.language += s_->token_weight * tokens_.end(token_states_[at.token_state]);
         at.ahead = 0;
         return whole;
@@ -139,15 +198,12 @@ class Meaning {
 
     // drops the model states that no standing refers to; `at` lists those that remain
     void compact(const std::vector<Standing*>& at) {
-        squeeze(word_states_, at, &Standing::word_state);
-        squeeze(token_states_, at, &Standing::token_state);
+        std::vector<int32_t*> words, tokens;
+        for (Standing* one : at) words.push_back(&one->word_state), tokens.push_back(&one->token_state);
+        word_states_.compact(words);
+        token_states_.compact(tokens);
     }
-    // what `finish` added for an answer is forgotten after it
-    void restore(const std::pair<size_t, size_t>& sizes) {
-        word_states_.resize(sizes.first), token_states_.resize(sizes.second);
-    }
-    std::pair<size_t, size_t> sizes() const { return {word_states_.size(), token_states_.size()}; }
-    int64_t bytes() const { return int64_t((word_states_.capacity() + token_states_.capacity()) * sizeof(NgramState)); }
+    int64_t bytes() const { return word_states_.bytes() + token_states_.bytes(); }
 
   private:
     bool spell(Standing& at, int32_t token) {
@@ -174,12 +230,11 @@ class Meaning {
     // a word has ended; -1: one that is not in the lexicon
     void complete(Standing& at, int32_t word, bool keep) {
         at.language += s_->word_bonus;
-        if (word < 0 && s_->lexicon_nodes) at.language += s_->unknown;
+        if (word < 0 && s_->lexicon_nodes) at.language += unknown(at.letters);
         if (s_->word_model) {
-            NgramState next;
             uint32_t number = word < 0 ? NGRAM_UNKNOWN : s_->word_number[word];
-            at.language += s_->word_weight * words_.score(word_states_[at.word_state], number, next);
-            if (keep) at.word_state = put(word_states_, next);
+            at.language += s_->word_weight * words_.score(word_states_[at.word_state], number, reached_);
+            if (keep) at.word_state = word_states_.put(reached_);
         }
         if (s_->writing == ADJOINED && word >= 0)
             for (int64_t i = s_->word_spell_first[word]; i < s_->word_spell_first[word + 1]; i++)
@@ -207,32 +262,23 @@ class Meaning {
     double foreseen(const Standing& at) const {
         double sum = s_->phrase_nodes ? s_->phrase_hope[at.phrase] : 0;
         if (s_->lexicon_nodes && at.letters) {
-            if (at.lexicon < 0) sum += s_->unknown;
+            if (at.lexicon < 0) sum += unknown(at.letters);
             else if (s_->ahead && s_->word_model) sum += s_->word_weight * s_->ahead[at.lexicon];
         }
         return sum;
     }
 
-    static int32_t put(std::vector<NgramState>& pool, const NgramState& state) {
-        pool.push_back(state);
-        return int32_t(pool.size() - 1);
-    }
-
-    static void squeeze(std::vector<NgramState>& pool, const std::vector<Standing*>& at, int32_t Standing::*which) {
-        std::vector<int32_t> place(pool.size(), -1);
-        for (Standing* one : at) place[one->*which] = 0;
-        int32_t kept = 0;
-        for (size_t i = 0; i < pool.size(); i++)
-            if (place[i] == 0) pool[kept] = pool[i], place[i] = kept++;
-        pool.resize(kept);
-        for (Standing* one : at) one->*which = place[one->*which];
+    // what a word of so many letters costs that is not in the lexicon: long ones more, or a text would be one of them
+    double unknown(int32_t letters) const {
+        return s_->unknown * (s_->unknown < 0 ? std::max(1.0, letters / UNKNOWN_LETTERS) : 1.0);
     }
 
     const SearchSettings* s_ = nullptr;
     bool plain_ = true;
     double longest_ = 0;  // letters of a word
     Ngram words_, tokens_;
-    std::vector<NgramState> word_states_, token_states_;
+    States word_states_, token_states_;
+    NgramState reached_;  // after the word that was completed last
 };
 
 }  // namespace karussell

@@ -18,6 +18,9 @@ class Beam:
     """Labels less likely than this in a frame begin nothing there, but for the likeliest of the frame."""
     top_tokens: int = 0
     """Only so many of a frame's likeliest labels begin something; 0: all."""
+    recombine: bool = False
+    """Of prefixes that no model, lexicon or phrase will ever tell apart, keep the better. Wins room for others in the
+    search of one text; the n best lose their likes. Without effect where there is a prefix model."""
     best_path: bool = False
     """Rank by the likeliest path of a text, not by the sum of all its paths."""
 
@@ -35,7 +38,8 @@ class Weights:
     word_bonus: float = 0.0
     """A word (often called beta)."""
     unknown: float = -10.0
-    """A word that is not in the lexicon, in an open vocabulary."""
+    """A word that is not in the lexicon, in an open vocabulary; if negative, one of more than six letters costs a sixth
+    of it for each, as otherwise a whole text would be cheapest as one of them."""
     token: float = 0.5
     """Of the label model's log-probabilities."""
     token_bonus: float = 0.0

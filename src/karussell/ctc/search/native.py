@@ -28,7 +28,7 @@ class Settings(ctypes.Structure):
     """SearchSettings of search_settings.h."""
 
     _fields_ = _fields(
-        "i:classes i:blank i:beam f:beam_drop f:token_floor i:top_tokens i:best_path "
+        "i:classes i:blank i:beam f:beam_drop f:token_floor i:top_tokens i:recombine i:best_path "
         "i:writing p:separator p:starts p:spell_first p:spell "
         "i:lexicon_nodes p:lexicon_first p:lexicon_symbol p:ending_first p:ending p:ahead f:ahead_reach i:closed "
         "i:words p:word_number p:word_spell_first p:word_spell "

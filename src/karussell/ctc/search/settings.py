@@ -110,6 +110,7 @@ def settle(plan: Plan) -> Settled:
 
 def _beam(structure: Any, beam: Beam) -> None:
     structure.beam, structure.beam_drop, structure.best_path = beam.width, beam.drop, beam.best_path
+    structure.recombine = beam.recombine
     structure.token_floor, structure.top_tokens = beam.token_floor, beam.top_tokens
 
 
