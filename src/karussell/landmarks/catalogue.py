@@ -20,6 +20,14 @@ NAMES = (
     "learning_to_forget",
     "counting_languages",
     "precise_timing",
+    "framewise",
+    "ctc",
+    "keyword_spotting",
+    "deep_lstm",
+    "clockwork",
+    "highway",
+    "recurrent_highway",
+    "odyssey",
 )
 """In the order of their years; a folder each."""
 

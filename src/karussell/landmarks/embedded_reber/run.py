@@ -74,11 +74,11 @@ def today(trial: Trial, cell: Cell, cap: int, *, one_step: bool = False) -> Outc
     """Exact gradients and Adam; or Elman's rule of 1990, which follows the error back through one step alone."""
     exam = Exam(trial)
     net = modern.Net(cell, 7, 15, 7, trial.seed, gate_bias={"f": 1.0} if "f" in cell.gates else None)
-    optimiser = torch.optim.Adam(net.parameters(), lr=5e-3)
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
 
     def step() -> None:
-        for _ in range(EVERY // 20):
-            batch = exam.draw(20).padded()
+        for _ in range(EVERY // 10):
+            batch = exam.draw(10).padded()
             x, due = torch.from_numpy(batch.x), torch.from_numpy(batch.due)
             z = elman(net, x) if one_step else net(x)
             optimiser.zero_grad()

@@ -31,8 +31,8 @@ def radius(value: float, matrix: Tensor) -> None:
 def jacobian(layer: Recurrent, name: str, lag: int) -> float:
     """The greatest entry of the derivative of one state by itself, `lag` steps earlier, after 20 steps of noise."""
     noise = torch.Generator().manual_seed(lag)
-    before = torch.randn(20, 1, layer.input_size, generator=noise)
-    after = torch.randn(lag, 1, layer.input_size, generator=noise).expand(-1, UNITS, -1)
+    before = torch.randn(20, 1, layer.input_size, generator=noise, dtype=torch.float64)
+    after = torch.randn(lag, 1, layer.input_size, generator=noise, dtype=torch.float64).expand(-1, UNITS, -1)
     with torch.no_grad():
         _, state = layer(before)
     start = [part.expand(-1, UNITS, -1).clone() for part in state]
@@ -54,7 +54,7 @@ def layer_of(trial: Trial, cell: Cell, **options: object) -> Recurrent:
     """A layer in float64, its weights drawn by the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(trial.seed)
-        return Recurrent(cell, 4, UNITS, engine="reference", **options)  # type: ignore[arg-type]
+        return Recurrent(cell, 4, UNITS, engine="reference", dtype=torch.float64, **options)  # type: ignore[arg-type]
 
 
 def slope(points: list[tuple[float, float]]) -> float:
@@ -99,14 +99,16 @@ def gated(trial: Trial, bias: float) -> Outcome:
 
 def latch(trial: Trial, cell: Cell, lag: int) -> Outcome:
     """Experiment 2a at its end alone: which of two symbols began, `lag` steps ago? 256 right in a row."""
-    net = modern.Net(cell, lag + 1, 8, lag + 1, trial.seed, gate_bias={"f": 3.0} if cell is LSTM else None)
+    net = modern.Net(
+        cell, lag + 1, 8, lag + 1, trial.seed, gate_bias={"f": math.log(lag) + 1.0} if cell is LSTM else None
+    )
     rng = trial.rng(2, lag)
 
     def right(window: Window) -> bool:
         return window.right(0.25)
 
-    cap = trial.cap(8000, 64)
-    learned = modern.train(net, lambda: last_only(rng, lag), cap, right, rate=1e-2, size=256)
+    cap = trial.cap(10_000, 64)
+    learned = modern.train(net, lambda: last_only(rng, lag), cap, right, loss="classes", rate=1e-2, size=256)
     return Outcome(
         learned.strict is not None, learned.strict is not None, learned.strict, {"seen": learned.seen}, learned.curve
     )

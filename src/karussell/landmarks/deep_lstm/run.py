@@ -1,0 +1,54 @@
+"""Deep LSTM, 2013: depth 1, 2, 3 and 5, one direction and two, with equally many weights."""
+
+from functools import partial
+
+from karussell.cells import LSTM
+from karussell.landmarks import modern
+from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails
+from karussell.landmarks.speech import BANDS, best_path, error_rate, speech, train_ctc
+
+# (layers, both directions): units a direction, for about 60,000 weights
+SIZES = {
+    (1, False): 109, (2, False): 69, (3, False): 55, (5, False): 42,
+    (1, True): 74, (2, True): 41, (3, True): 32, (5, True): 24,
+}  # fmt: skip
+ENOUGH = 0.10
+
+
+def deep(trial: Trial, layers: int, both: bool, *, steps: int = 15) -> Outcome:
+    """CTC on strings of digits, best path; label error on strings of other recordings."""
+    train, test = speech("train", few=trial.smoke), speech("test", few=trial.smoke)
+    net = modern.Net(LSTM, BANDS, SIZES[layers, both], 11, trial.seed, layers=layers, bidirectional=both,
+                     gate_bias={"f": 1.0})  # fmt: skip
+    labels = [tuple(d + 1 for d in digits) for digits in train.digits]
+    curve = train_ctc(net, train, labels, trial.cap(steps, 1) if steps else 0, trial.rng(1))
+    rate = error_rate([tuple(d + 1 for d in digits) for digits in test.digits], best_path(net, test))
+    return Outcome(rate < ENOUGH, True, rate, {"weights": net.weights}, curve)
+
+
+def name(layers: int, both: bool) -> str:
+    """Such as "3 layers, both directions"."""
+    return f"{layers} layer{'s' if layers > 1 else ''}, {'both directions' if both else 'one direction'}"
+
+
+LANDMARK = Landmark(
+    "deep_lstm",
+    "Deep LSTM",
+    "2013",
+    "Graves, Mohamed & Hinton, Speech recognition with deep recurrent neural networks, ICASSP 2013",
+    "Depth helps: layers of LSTM on each other recognise speech better than one, and both directions better than one.",
+    "TIMIT, phoneme error: 1 layer 23.9 %, 2 layers 21.0 %, 3 layers one direction 19.6 % (from memory), "
+    "3 layers 18.6 %, 5 layers 18.4 % (second-hand). TIMIT is not free: here digits are joined to strings",
+    "label error rate on test strings",
+    "less than 10 % of labels wrong",
+    (
+        *(Arm(name(*key), partial(deep, layers=key[0], both=key[1])) for key in SIZES),
+        Arm("3 layers, both directions, untrained", partial(deep, layers=3, both=True, steps=0), "control"),
+    ),
+    (
+        Claim("Three layers are better than one, both directions", below(name(3, True), name(1, True))),
+        Claim("and one direction", below(name(3, False), name(1, False))),
+        Claim("Both directions are better than one, at three layers", below(name(3, True), name(3, False))),
+        Claim("Untrained it recognises nothing", fails("3 layers, both directions, untrained")),
+    ),
+)

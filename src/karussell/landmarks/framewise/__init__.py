@@ -1,0 +1,1 @@
+"""Framewise classification with a bidirectional LSTM."""

@@ -1,0 +1,1 @@
+"""Keyword spotting and hierarchical CTC."""

@@ -1,0 +1,1 @@
+"""LSTM: a search space odyssey."""

@@ -1,0 +1,117 @@
+"""Spoken digits joined to strings, as the landmarks of speech use them in place of TIMIT, which is not free."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from karussell.ctc import ctc_loss, greedy, label_error_rate
+from karussell.data import FilterBank, Utterance, pad
+from karussell.data.digits import split, strings
+
+BANDS = 26
+BANK = FilterBank(rate=8000, bands=BANDS, hop_ms=20.0)
+SILENCE = 10
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Strings: x [T, 26] each, standing for 20 ms a frame; the digits said; each frame's digit, or 10 for none."""
+
+    x: tuple[np.ndarray, ...]
+    digits: tuple[tuple[int, ...], ...]
+    frames: tuple[np.ndarray, ...]
+
+    def batches(self, rng: np.random.Generator, size: int = 16) -> Iterator[list[int]]:
+        """One epoch: every string once, in random batches."""
+        order = rng.permutation(len(self.x))
+        return (order[k : k + size].tolist() for k in range(0, len(order), size))
+
+    def batch(self, which: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """x [T, B, 26] and lengths [B] of some strings."""
+        return pad([self.x[k] for k in which])
+
+
+@cache
+def speech(part: str, *, few: bool = False) -> Speech:
+    """Strings of 1 to 5 digits from the official split's "train", "valid" or "test" part: seen speakers.
+
+    Each band has mean 0 and deviation 1 over the training part. `few` takes enough to show that a program runs.
+    """
+    made, features = _features(part, few)
+    mean, deviation = _scale(few)
+    return Speech(
+        tuple(((f - mean) / deviation).astype(np.float32) for f in features),
+        tuple(tuple(map(int, u.text)) for u in made),
+        tuple(_frames(u, len(f)) for u, f in zip(made, features, strict=True)),
+    )
+
+
+@cache
+def _features(part: str, few: bool) -> tuple[list[Utterance], list[np.ndarray]]:
+    recordings = getattr(split(), part)
+    made = strings(recordings[:24] if few else recordings, 1, digits=(1, 5))
+    return made, [BANK(u.samples(8000)) for u in made]
+
+
+@cache
+def _scale(few: bool) -> tuple[np.ndarray, np.ndarray]:
+    whole = np.concatenate(_features("train", few)[1])
+    return whole.mean(0), whole.std(0)
+
+
+def _frames(utterance: Utterance, count: int) -> np.ndarray:
+    """The digit of each frame, by the segments that are known because the string was joined."""
+    found = np.full(count, SILENCE)
+    centre = (np.arange(count) + 0.5) * BANK.frame_seconds
+    for segment in utterance.segments:
+        found[(centre >= segment.start) & (centre < segment.end)] = int(segment.text)
+    return found
+
+
+def train_ctc(
+    net: torch.nn.Module,
+    data: Speech,
+    labels: Sequence[Sequence[int]],
+    epochs: int,
+    rng: np.random.Generator,
+    *,
+    rate: float = 3e-3,
+) -> list[tuple[float, float]]:
+    """Adam on the CTC loss of label sequences, blank 0; the mean loss a string after each epoch."""
+    optimiser = torch.optim.Adam(net.parameters(), lr=rate)
+    curve = []
+    for epoch in range(epochs):
+        total = 0.0
+        for which in data.batches(rng):
+            x, lengths = data.batch(which)
+            log_probs = net(x, lengths).log_softmax(-1)
+            loss = ctc_loss(log_probs, [labels[k] for k in which], lengths)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimiser.step()
+            total += float(loss.detach()) * len(which)
+        curve.append((float(epoch + 1), total / len(data.x)))
+    return curve
+
+
+@torch.no_grad()
+def posteriors(net: torch.nn.Module, data: Speech, size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
+    """Log-probabilities [T, B, K] and lengths of all strings, in their order."""
+    for k in range(0, len(data.x), size):
+        x, lengths = data.batch(range(k, min(k + size, len(data.x))))
+        yield net(x, lengths).log_softmax(-1), lengths
+
+
+def best_path(net: torch.nn.Module, data: Speech) -> list[tuple[int, ...]]:
+    """The labels of the likeliest path of each string."""
+    return [h.tokens for z, lengths in posteriors(net, data) for h in greedy(z, lengths)]
+
+
+def error_rate(wanted: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> float:
+    """Wrong labels as a share of all."""
+    return label_error_rate(wanted, found, resamples=1).rate

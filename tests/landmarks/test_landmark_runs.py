@@ -1,0 +1,77 @@
+"""Every landmark's program runs, and the runner resumes, keeps to its budget and compares."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from karussell import landmarks
+from karussell.errors import InputError
+from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails, near, succeeds
+from karussell.landmarks.result import Result
+
+
+@pytest.mark.parametrize("name", landmarks.NAMES)
+def test_smoke(name: str) -> None:
+    chosen = landmarks.landmark(name)
+    result = landmarks.run(chosen, None, smoke=True, say=lambda _: None)
+    assert all(len(rows) == 1 for rows in result.rows.values())
+    assert any(arm["role"] == "control" for arm in result.arms)
+    assert any(arm["role"] == "ours" for arm in result.arms)
+    # every claim names arms that there are
+    assert all(holds is not None for _, holds in result.claims) or name == "odyssey"
+    assert Result.from_json(result.to_json()).to_json() == result.to_json()
+
+
+def flip(trial: Trial, calls: list[int]) -> Outcome:
+    calls.append(trial.seed)
+    return Outcome(trial.seed % 2 == 0, True, float(trial.seed), {"seed": trial.seed})
+
+
+def small(calls: list[int]) -> Landmark:
+    return Landmark(
+        "small", "Small", "2026", "nobody", "it counts", "1", "number", "even",
+        (Arm("a", lambda t: flip(t, calls), seeds=4), Arm("b", lambda t: flip(t, calls), "control", seeds=2)),
+        (Claim("half", succeeds("a")), Claim("never", fails("a")), Claim("near", near("a", 1.5, 2)),
+         Claim("below", below("b", "a")), Claim("nobody", succeeds("c"))),
+    )  # fmt: skip
+
+
+def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    calls: list[int] = []
+    said: list[str] = []
+    first = landmarks.run(small(calls), tmp_path, budget=0.0, say=said.append)
+    assert calls == [0]
+    assert "the budget of 0 minutes is used" in said[-1]
+    assert [len(rows) for rows in first.rows.values()] == [1, 0]
+    with open(tmp_path / "rows.jsonl", "a") as file:
+        file.write('{"arm": "a", "se')
+    whole = landmarks.run(small(calls), tmp_path, say=said.append)
+    assert sorted(calls) == [0, 0, 1, 1, 2, 3]
+    assert [holds for _, holds in whole.claims] == [True, False, True, True, None]
+    assert whole.state == "partly"
+    assert Result.from_json((tmp_path / "result.json").read_text()).rows == whole.rows
+    landmarks.run(small(calls), tmp_path, say=said.append)
+    assert len(calls) == 6
+
+
+def test_arms_are_looked_up(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="small has no arm 'x'; it has 'a', 'b'"):
+        landmarks.run(small([]), tmp_path, arms=["x"])
+    with pytest.raises(InputError, match="there is no landmark 'nothing'"):
+        landmarks.landmark("nothing")
+
+
+def test_agreement(tmp_path: Path) -> None:
+    same = landmarks.run(small([]), tmp_path / "a", say=lambda _: None)
+    assert all(line.agrees for line in landmarks.agreement(same, same))
+    text = json.loads(same.to_json())
+    for row in text["rows"]:
+        row["value"] += 1000
+    other = Result.from_json(json.dumps(text))
+    assert [line.agrees for line in landmarks.agreement(same, other)] == [False, False]
+
+
+def test_a_file_of_something_else_is_refused() -> None:
+    with pytest.raises(InputError, match="is no result of a landmark"):
+        Result.from_json("{}", "x.json")
