@@ -102,7 +102,7 @@ def _worst(worst: Sequence[TaggedSequence]) -> Html:
 
 
 def _columns(sequence: TaggedSequence, first: int) -> Html:
-    cells = [Html('<span class="pair names"><span></span><span>truth</span><span>answer</span></span>')]
+    cells = [Html('<span class="pair names"><span>&nbsp;</span><span>truth</span><span>answer</span></span>')]
     part = slice(first, first + STEPS)
     for word, truth, answer in zip(sequence.words[part], sequence.truth[part], sequence.answer[part], strict=True):
         kind = "same" if truth == answer else "other"

@@ -273,5 +273,10 @@ def label_weights(train: Sequence[Example], labels: Sequence[str], how: str) -> 
 
 
 def _digest(train: Sequence[Example], valid: Sequence[Example] | None) -> list[str]:
-    rows = [[(e.id, e.label, e.steps) for e in part] for part in (train, valid or ())]
-    return [hashlib.sha256(repr(row).encode()).hexdigest()[:16] for row in rows]
+    digests = []
+    for examples in (train, valid or ()):
+        found = hashlib.sha256()
+        for example in examples:
+            found.update(repr((example.id, example.label, example.steps)).encode())
+        digests.append(found.hexdigest()[:16])
+    return digests

@@ -8,7 +8,7 @@ answer.labels, answer.confidences
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -203,14 +203,12 @@ class Tagger:
         return found
 
     @torch.no_grad()
-    def _emissions(self, network: nn.Module, data: Sequence[Example]) -> list[tuple[Batch, Tensor]]:
+    def _emissions(self, network: nn.Module, data: Sequence[Example]) -> Iterator[tuple[Batch, Tensor]]:
         network.eval()
         device = next(network.parameters()).device
-        rows = []
         for batch in self.loader(data).in_order() if data else ():
             sent = Batch(*(part.to(device) for part in batch))
-            rows.append((sent, network(sent)))
-        return rows
+            yield sent, network(sent)
 
 
 def _known(example: Example) -> tuple[str, ...]:
@@ -236,4 +234,7 @@ def held_out(train: Sequence[Example], share: float) -> tuple[list[Example], lis
 
 
 def _digest(examples: Sequence[Example]) -> str:
-    return hashlib.sha256(repr([(e.id, e.tags, e.columns[:1]) for e in examples]).encode()).hexdigest()[:16]
+    found = hashlib.sha256()
+    for example in examples:
+        found.update(repr((example.id, example.tags, example.columns[:1])).encode())
+    return found.hexdigest()[:16]

@@ -58,12 +58,15 @@ class Loader:
 
     def epoch(self, epoch: int) -> Sequence[Batch]:
         """The batches of one epoch of training."""
-        plan = self._plan().epoch(epoch)
-        return cast(Sequence[Batch], Epoch(plan, lambda items: self._batch(items, epoch)))  # type: ignore[arg-type, return-value]
+        return self._made(self._plan().epoch(epoch), epoch)
 
     def in_order(self) -> Sequence[Batch]:
-        """Every example once, as it is, sorted by length; the batches are made once and kept."""
-        return [self._batch(items, None) for items in self._plan().in_order()]
+        """Every example once, as it is, sorted by length."""
+        return self._made(self._plan().in_order(), None)
+
+    def _made(self, plan: list[list[int]], epoch: int | None) -> Sequence[Batch]:
+        # a batch is made when it is asked for, so that data of any size needs the memory of one
+        return cast(Sequence[Batch], Epoch(plan, lambda items: self._batch(items, epoch)))  # type: ignore[arg-type, return-value]
 
     def _plan(self) -> Batches:
         lengths = [example.steps for example in self.examples]

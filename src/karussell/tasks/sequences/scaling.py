@@ -1,6 +1,6 @@
 """Measurements as a network likes them: gaps filled, channels around 0 with spread 1, by the training data alone."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from karussell.data.labelled import Example
 
-# a spread below this share of the largest is a constant channel
+# a spread below this share of a channel's size is none
 FLAT = 1e-6
 # series whose own means and spreads are within this of 0 and 1 came normalised already
 NORMALISED = 0.05
@@ -32,22 +32,20 @@ class Scaling:
     steps: bool
 
     @classmethod
-    def fit(cls, examples: Iterable[Example], *, steps: bool, own: bool) -> "Scaling":
+    def fit(cls, examples: Sequence[Example], *, steps: bool, own: bool) -> "Scaling":
         """Measure training data; nothing else is ever looked at."""
         rows = [example.values for example in examples if example.values is not None]
-        filled = [fill(row) for row in rows]
-        everything = np.concatenate(filled).astype(np.float64)
-        mean, std = everything.mean(0), _spread(everything)
-        scaled = [(row - mean) / std for row in filled]
-        differences = np.concatenate([np.diff(row, axis=0, prepend=row[:1]) for row in scaled])
-        normalised = all(np.abs(row.mean(0)).max() < NORMALISED for row in scaled) and all(
-            np.abs(row.std(0) - 1).max() < NORMALISED for row in scaled
-        )
+        # row by row, so that no copy of the whole data is made
+        count = sum(len(row) for row in rows)
+        mean = sum(fill(row).sum(0, dtype=np.float64) for row in rows) / count
+        squares = sum(((fill(row) - mean) ** 2).sum(0) for row in rows)
+        std = _usable(np.sqrt(squares / count), np.abs(mean))
+        changes = sum((_changes((fill(row) - mean) / std) ** 2).sum(0) for row in rows)
         return cls(
             mean.astype(np.float32),
             std.astype(np.float32),
-            _spread(differences).astype(np.float32),
-            own and not normalised,
+            _usable(np.sqrt(changes / count), np.ones_like(mean)).astype(np.float32),
+            own and not all(_normalised((fill(row) - mean) / std) for row in rows),
             any(bool(np.isnan(row).any()) for row in rows),
             steps,
         )
@@ -68,9 +66,10 @@ class Scaling:
         scaled = (filled - self.mean) / self.std
         views = [scaled]
         if self.steps:
-            views.append(np.diff(scaled, axis=0, prepend=scaled[:1]) / self.step_std)
+            views.append(_changes(scaled) / self.step_std)
         if self.own:
-            views.append((filled - filled.mean(0)) / _spread(filled))
+            centre = filled.mean(0, dtype=np.float64)
+            views.append((filled - centre) / _usable(filled.std(0, dtype=np.float64), np.abs(centre)))
         if self.missing:
             views.append(np.isnan(values))
         # far outside of what training has seen nothing is learned
@@ -100,6 +99,14 @@ def fill(values: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _spread(values: np.ndarray) -> np.ndarray:
-    spread = values.std(0)
-    return np.where(spread > FLAT * max(1.0, float(np.abs(values).max(initial=0))), spread, 1)
+def _changes(values: np.ndarray) -> np.ndarray:
+    return np.diff(values, axis=0, prepend=values[:1])
+
+
+def _normalised(scaled: np.ndarray) -> bool:
+    return bool(np.abs(scaled.mean(0)).max() < NORMALISED and np.abs(scaled.std(0) - 1).max() < NORMALISED)
+
+
+def _usable(spread: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """A spread that can be divided by: 1 where a channel is constant, as far as its size lets one see."""
+    return np.where(spread > FLAT * np.maximum(1.0, size), spread, 1)
