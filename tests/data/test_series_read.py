@@ -86,7 +86,7 @@ def test_good_rows_make_no_noise() -> None:
         (
             {
                 "ds": ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04T07:00"]
-                + ["2026-01-0%d" % k for k in (1, 2, 3, 4)]
+                + [f"2026-01-0{k}" for k in range(1, 5)]
             },
             "mixed frequencies",
         ),
