@@ -2,9 +2,9 @@
 
 digits   log-probabilities of the digits' recogniser (`karussell train digits`, the speaker left out of it), strings
          joined to T = 500 frames and filled with blank frames: 11 labels, no words, so no language model helps
-letters  imitated: a text's letters at random frames of T = 500, over noise, one in five
-         beside another that is about as likely; 32 labels. The texts are the last fifth of the licence that comes with the digits; the rest of it
-         trains the 3-gram. What is learned about speed holds for peaked outputs of this kind; it is no recogniser
+letters  imitated: a text's letters at random frames of T = 500, over noise, one in five beside another that is about
+         as likely; 32 labels. The texts are the last fifth of the licence that comes with the digits, the rest of it
+         trains the 3-gram. It is no recogniser: what is seen holds for peaked outputs of this kind
 """
 
 import re

@@ -19,8 +19,8 @@ namespace karussell {
 
 inline double log_add(double a, double b) {
     double high = a > b ? a : b, low = a > b ? b : a, gap = low - high;
-    // below, or not a number for two infinities, nothing is added
-    return gap > -37.0 ? high + std::log1p(std::exp(gap)) : high;
+    // below, or not a number for two infinities, nothing is added; what log1p would add is lost beside `high` anyway
+    return gap > -37.0 ? high + std::log(1.0 + std::exp(gap)) : high;
 }
 
 struct Entry {
