@@ -81,6 +81,7 @@ _FUNCTIONS = {
     "writer_new": (_I32, _POINTER, _OUT),
     "writer_next": (_I32, _POINTER, _OUT, ctypes.POINTER(_U64)),
     "writer_free": (None, _POINTER),
+    "sign": (_U64, _BYTES, _U64),
 }
 
 

@@ -14,7 +14,7 @@ class NgramBuilder {
   public:
     // `file` is open for reading and writing, and becomes the model. counts[k]: n-grams of order k + 1 to come.
     NgramBuilder(int file, const NgramWords& words, const std::vector<uint64_t>& counts, bool unknown)
-        : order_(int(counts.size())), header_(header(words, counts, unknown)), at_(header_) {
+        : words_(words), order_(int(counts.size())), header_(header(words, counts, unknown)), at_(header_) {
         if (at_.nodes >= NgramTrie::ROOT) throw NgramError("there are more n-grams than a model can hold (4,294,967,294)");
 #ifndef __APPLE__
         // a full disk is an error here, where it would be a signal later
@@ -113,8 +113,7 @@ class NgramBuilder {
     uint32_t parent_of(const uint32_t* words) {
         int shared = 0;
         while (shared < same_ && words[shared] == last_[shared]) shared++;
-        if (shared == now_ - 1 && same_ == now_ && words[shared] <= last_[shared])
-            throw NgramError(words[shared] == last_[shared] ? "an n-gram is given twice" : "n-grams are not sorted");
+        if (same_ == now_ && shared == now_) throw NgramError("an n-gram is given twice: '" + gram(words) + "'");
         for (int k = shared; k < now_ - 1; k++) {
             path_[k] = k ? child_of(path_[k - 1], words[k]) : words[0];
             if (path_[k] == NgramTrie::ROOT) throw NgramError("an n-gram lacks the shorter one it begins with");
@@ -122,6 +121,12 @@ class NgramBuilder {
         std::memcpy(last_.data(), words, 4 * uint64_t(now_));
         same_ = now_;
         return path_[now_ - 2];
+    }
+
+    std::string gram(const uint32_t* words) const {
+        std::string made;
+        for (int k = 0; k < now_; k++) made += (k ? " " : "") + words_.word(words[k]);
+        return made;
     }
 
     uint32_t child_of(uint32_t node, uint32_t word) const {
@@ -159,6 +164,7 @@ class NgramBuilder {
         for (int i = 0; i < 7; i++) std::memset(base_ + ends[i], 0, begins[i] - ends[i]);
     }
 
+    const NgramWords& words_;
     int order_, now_ = 0, same_ = 0;
     NgramHeader header_;
     NgramLayout at_;

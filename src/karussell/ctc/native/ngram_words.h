@@ -31,7 +31,7 @@ class NgramWords {
     static constexpr uint32_t BEGIN = 1, END = 2;
     static constexpr uint64_t LONGEST = 1 << 16;
 
-    NgramWords() : slots_(1 << 12) {
+    NgramWords() : slots_(16) {
         offsets_.push_back(0);
         for (const char* word : {"<unk>", "<s>", "</s>"}) add(word, std::strlen(word));
     }
