@@ -27,8 +27,8 @@ karussell landmarks run adding --smoke    # only that it runs
 - Every landmark has a control that must fail.
 - "literal" is the learning rule of the papers of 1997 to 2002, in C++: real-time recurrent learning inside the cell,
   error truncated at the gates, online updates. "Adam" is the library's layer with exact gradients.
-- replicates: all claims of its page hold; partly: some do; does not: none does; not run: the program is complete, but
-  no result was made.
+- A claim is checked once its arms have five seeds. replicates: all claims hold; partly: some do, those on controls not
+  counted; does not: none does; not run: the program is complete, but too few runs were made to check a claim.
 - A run writes `runs/landmarks/NAME/`: `rows.jsonl`, `result.json`, `page.html`, and prints whether it agrees with the
   committed result: Welch's test on means and Fisher's on successes, p > 0.01.
 """
@@ -76,7 +76,7 @@ def result_part(result: Result) -> list[str]:
     extra = _measures(result)
     if extra:
         lines += ["", *_table(("arm", "measure", "mean over seeds"), extra)]
-    lines += ["", *(f"- {_mark(holds)} {text}" for text, holds in result.claims)]
+    lines += ["", *(f"- {_mark(holds)} {text}" for text, holds, _ in result.claims)]
     return lines
 
 
@@ -99,7 +99,7 @@ def _time(result: Result) -> str:
 
 
 def _measures(result: Result) -> list[tuple[str, ...]]:
-    found = []
+    found: list[tuple[str, ...]] = []
     for arm in result.arms:
         mine = result.rows[arm["name"]]
         for name in dict.fromkeys(key for row in mine for key in row.measures):

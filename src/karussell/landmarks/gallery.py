@@ -1,7 +1,7 @@
 """The gallery: one HTML page that stands on its own, with claim, picture, number and control for each landmark."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 
 from karussell.landmarks.landmark import Row
@@ -99,7 +99,7 @@ def _strips(result: Result) -> Html:
     return captioned(Html(f'<div class="strips">\n{join(lines)}\n</div>'), caption)
 
 
-def _strip(name: str, role: str, published: str, rows: Sequence[Row], place) -> Html:
+def _strip(name: str, role: str, published: str, rows: Sequence[Row], place: Callable[[float], float]) -> Html:
     dots = [
         Html(f'<i class="dot{"" if row.strict else " missed"}" style="left:{place(row.value):.2f}%"></i>')
         for row in rows
@@ -124,7 +124,7 @@ def _claims(result: Result) -> Html:
     names = {True: ("holds", "✓"), False: ("fails", "✗"), None: ("open", "–")}
     items = [
         Html(f'<li class="{word}"><span aria-label="{word}">{sign}</span> {text(said)}</li>')
-        for said, (word, sign) in ((said, names[holds]) for said, holds in result.claims)
+        for said, (word, sign) in ((said, names[holds]) for said, holds, _ in result.claims)
     ]
     return Html(f'<ul class="claims">\n{join(items)}\n</ul>')
 

@@ -77,12 +77,21 @@ Rows = Mapping[str, Sequence[Row]]
 """All rows by the name of their arm."""
 
 
+ENOUGH = 5
+"""Seeds of an arm below which nothing is claimed of it."""
+
+
 @dataclass(frozen=True)
 class Claim:
-    """A sentence and the check that it holds; None where its arms have not been run."""
+    """A sentence and the check that it holds; None where an arm of it has been run with too few seeds."""
 
     text: str
     check: Callable[[Rows], bool | None]
+
+    @property
+    def control(self) -> bool:
+        """Whether it says only that something must fail, which by itself replicates nothing."""
+        return isinstance(self.check, MustFail)
 
 
 @dataclass(frozen=True)
@@ -127,19 +136,38 @@ class Landmark:
 
 def succeeds(arm: str, share: float = 0.5, *, loosely: bool = False) -> Callable[[Rows], bool | None]:
     """At least this share of an arm's seeds meets the criterion; `loosely` takes the looser one."""
-    return lambda rows: _share(rows, arm, loosely, lambda found: found >= share)
+
+    def check(rows: Rows) -> bool | None:
+        found = _share(rows, arm, loosely)
+        return None if found is None else found >= share
+
+    return check
 
 
-def fails(arm: str, share: float = 0.0, *, loosely: bool = False) -> Callable[[Rows], bool | None]:
+@dataclass(frozen=True)
+class MustFail:
+    """At most a share of an arm's seeds meets the criterion."""
+
+    arm: str
+    share: float
+    loosely: bool
+
+    def __call__(self, rows: Rows) -> bool | None:
+        """Check it."""
+        found = _share(rows, self.arm, self.loosely)
+        return None if found is None else found <= self.share
+
+
+def fails(arm: str, share: float = 0.0, *, loosely: bool = False) -> MustFail:
     """At most this share of an arm's seeds meets the criterion."""
-    return lambda rows: _share(rows, arm, loosely, lambda found: found <= share)
+    return MustFail(arm, share, loosely)
 
 
 def near(arm: str, published: float, factor: float = 10.0) -> Callable[[Rows], bool | None]:
     """The mean over the seeds that have a value lies within a factor of the published figure."""
 
     def check(rows: Rows) -> bool | None:
-        if not rows.get(arm):
+        if not _enough(rows, arm):
             return None
         values = _values(rows, arm)
         return bool(values) and published / factor <= float(np.mean(values)) <= published * factor
@@ -151,7 +179,7 @@ def below(arm: str, other: str, factor: float = 1.0) -> Callable[[Rows], bool | 
     """The mean value of an arm is below `factor` times that of another."""
 
     def check(rows: Rows) -> bool | None:
-        if not rows.get(arm) or not rows.get(other):
+        if not _enough(rows, arm) or not _enough(rows, other):
             return None
         mine, theirs = _values(rows, arm), _values(rows, other)
         return bool(mine) and bool(theirs) and float(np.mean(mine)) < factor * float(np.mean(theirs))
@@ -159,12 +187,16 @@ def below(arm: str, other: str, factor: float = 1.0) -> Callable[[Rows], bool | 
     return check
 
 
+def _enough(rows: Rows, arm: str) -> bool:
+    return len(rows.get(arm, ())) >= ENOUGH
+
+
 def _values(rows: Rows, arm: str) -> list[float]:
     return [row.value for row in rows.get(arm, ()) if row.value is not None]
 
 
-def _share(rows: Rows, arm: str, loosely: bool, test: Callable[[float], bool]) -> bool | None:
-    found = rows.get(arm)
-    if not found:
+def _share(rows: Rows, arm: str, loosely: bool) -> float | None:
+    found = rows.get(arm, ())
+    if len(found) < ENOUGH:
         return None
-    return test(sum(row.reached if loosely else row.strict for row in found) / len(found))
+    return sum(row.reached if loosely else row.strict for row in found) / len(found)

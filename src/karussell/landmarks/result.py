@@ -16,25 +16,28 @@ STATES = {"replicates": "replicates", "partly": "partly", "not": "does not", "no
 
 @dataclass(frozen=True)
 class Result:
-    """A landmark's rows by arm, its claims with whether they hold, its pictures, and the machine."""
+    """A landmark's rows by arm, its pictures, and the machine.
+
+    claims: the sentence, whether it holds (None: not checked), and whether it is only about a control.
+    """
 
     name: str
     head: Mapping[str, str]
     arms: tuple[Mapping[str, Any], ...]
     rows: Mapping[str, tuple[Row, ...]]
-    claims: tuple[tuple[str, bool | None], ...]
+    claims: tuple[tuple[str, bool | None, bool], ...]
     pictures: tuple[Picture, ...] = ()
     machine: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
-        """replicates: every claim holds; partly: some do; not: none does; not run: none could be checked."""
-        known = [holds for _, holds in self.claims if holds is not None]
-        if not known:
+        """replicates: all claims hold; partly: some, beside those on controls; not: none; not run: none was checked."""
+        checked = [holds for _, holds, control in self.claims if holds is not None and not control]
+        if not checked:
             return "not run"
-        if all(known) and len(known) == len(self.claims):
+        if all(holds for _, holds, _ in self.claims):
             return "replicates"
-        return "partly" if any(known) else "not"
+        return "partly" if any(checked) else "not"
 
     @property
     def minutes(self) -> float:
@@ -50,7 +53,7 @@ class Result:
             "minutes": round(self.minutes, 2),
             "machine": dict(self.machine),
             "arms": [dict(arm) for arm in self.arms],
-            "claims": [{"text": text, "holds": holds} for text, holds in self.claims],
+            "claims": [{"text": t, "holds": holds, "control": control} for t, holds, control in self.claims],
             "rows": [asdict(row) for rows in self.rows.values() for row in rows],
             "pictures": [asdict(picture) for picture in self.pictures],
         }
@@ -75,7 +78,7 @@ class Result:
                 {key: whole[key] for key in HEAD},
                 tuple(whole["arms"]),
                 {name: tuple(found) for name, found in rows.items()},
-                tuple((c["text"], c["holds"]) for c in whole["claims"]),
+                tuple((c["text"], c["holds"], c["control"]) for c in whole["claims"]),
                 tuple(pictures),
                 whole["machine"],
             )
@@ -95,7 +98,7 @@ def assemble(landmark: Landmark, rows: Mapping[str, tuple[Row, ...]], pictures: 
         {key: getattr(landmark, key) for key in HEAD},
         tuple({"name": a.name, "role": a.role, "published": a.published} for a in landmark.arms),
         {arm.name: rows.get(arm.name, ()) for arm in landmark.arms},
-        tuple((claim.text, claim.check(rows)) for claim in landmark.claims),
+        tuple((claim.text, claim.check(rows), claim.control) for claim in landmark.claims),
         pictures,
         machine(),
     )

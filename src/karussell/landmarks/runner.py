@@ -28,7 +28,7 @@ def run(
     """Run every arm over its seeds, a seed of each in turn, and write `out`/rows.jsonl and `out`/result.json.
 
     seeds   how many of each arm instead of its own number; `first` is the first of them
-    budget  minutes after which no further run is begun
+    budget  minutes after which no further run is begun; one always is
     smoke   as little as shows that the program runs; one seed, and nothing is written
     arms    only these
     """
@@ -39,14 +39,14 @@ def run(
         )
     kept = [] if smoke or out is None else _read(out / "rows.jsonl")
     rows = {(row.arm, row.seed): row for row in kept}
-    begun = time.monotonic()
+    begun, made = time.monotonic(), 0
     for seed, arm in _plan(landmark, seeds, first, smoke, arms):
         if (arm.name, seed) in rows:
             continue
-        if budget is not None and time.monotonic() - begun > 60 * budget:
+        if made and budget is not None and time.monotonic() - begun >= 60 * budget:
             say(f"{landmark.name}: the budget of {budget:g} minutes is used; run it again to go on")
             break
-        row = one(arm, seed, smoke)
+        row, made = one(arm, seed, smoke), made + 1
         rows[arm.name, seed] = row
         if out is not None and not smoke:
             _append(out / "rows.jsonl", row)
@@ -101,5 +101,10 @@ def _read(path: Path) -> list[Row]:
 
 def _append(path: Path, row: Row) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+    with open(path, "a+b") as file:
+        # what a killed run left of a line must not swallow the next one
+        if file.tell():
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write((json.dumps(asdict(row), ensure_ascii=False) + "\n").encode())

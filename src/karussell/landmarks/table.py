@@ -40,7 +40,7 @@ def entries(found: Sequence[Result]) -> list[dict[str, Any]]:
                 }
                 for arm in result.arms
             ],
-            "claims": [{"text": text, "holds": holds} for text, holds in result.claims],
+            "claims": [{"text": text, "holds": holds} for text, holds, _ in result.claims],
             "minutes": round(result.minutes, 1),
             "state": result.state,
         }
@@ -50,7 +50,7 @@ def entries(found: Sequence[Result]) -> list[dict[str, Any]]:
 
 def lines(found: Sequence[Result]) -> list[tuple[str, ...]]:
     """The table's rows: the first arm that the claim is about, and the first control."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for result in found:
         ours, published = headline(result)
         rows.append(

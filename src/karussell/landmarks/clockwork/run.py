@@ -27,10 +27,10 @@ def make(kind: str, seed: int, engine: str) -> modern.Net:
 
 def weights(net: modern.Net) -> int:
     """Weights that exist and do something: the mask's and no input's."""
-    layer, cell = net.layer.layers[0], net.layer.cell
-    hidden = net.layer.hidden_size
-    recurrent = layer.r.numel() if cell.mask is None else int(cell.mask(hidden).sum())
-    return recurrent + layer.b.numel() + net.out.weight.numel() + net.out.bias.numel()
+    cell, hidden = net.layer.cell, net.layer.hidden_size
+    idle = len(cell.fed) * hidden
+    masked = 0 if cell.mask is None else hidden * hidden - int(cell.mask(hidden).sum())
+    return net.weights - idle - masked
 
 
 def generate(trial: Trial, kind: str, steps: int = 1500) -> Outcome:

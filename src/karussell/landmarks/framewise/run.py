@@ -8,6 +8,7 @@ from torch import Tensor
 
 from karussell.cells import LSTM, RNN, Cell
 from karussell.landmarks import modern
+from karussell.landmarks.landmark import ENOUGH as ENOUGH_SEEDS
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Rows, Trial
 from karussell.landmarks.speech import BANDS, SILENCE, Speech, speech
 from karussell.train.randomness import keyed
@@ -92,7 +93,7 @@ def run(trial: Trial, kind: str, *, shuffled: bool = False) -> Outcome:
 
 
 def _above(rows: Rows, better: str, worse: str) -> bool | None:
-    if not rows.get(better) or not rows.get(worse):
+    if min(len(rows.get(better, ())), len(rows.get(worse, ()))) < ENOUGH_SEEDS:
         return None
     mean = [float(np.mean([r.value for r in rows[name] if r.value is not None])) for name in (better, worse)]
     return mean[0] > mean[1]

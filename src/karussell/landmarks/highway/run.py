@@ -30,10 +30,12 @@ class Stack(torch.nn.Module):
             self.t = torch.nn.ModuleList(torch.nn.Linear(width, width) for _ in range((depth - 1) * gates))
             self.out = torch.nn.Linear(width, 10)
         with torch.no_grad():
-            for layer in self.h:
-                torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            for layer in self.t:
-                layer.bias.fill_(-1.0 - 3.0 * DEPTHS.index(depth) / 3)
+            for name, weight in self.h.named_parameters():
+                if name.endswith("weight"):
+                    torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
+            for name, bias in self.t.named_parameters():
+                if name.endswith("bias"):
+                    bias.fill_(-1.0 - 3.0 * DEPTHS.index(depth) / 3)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores of the ten digits, [B, 10]."""

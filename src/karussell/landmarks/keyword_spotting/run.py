@@ -69,10 +69,12 @@ def hierarchical(trial: Trial, *, joint: bool = True) -> Outcome:
     half = trial.cap(8, 1)
     # what is too long for its frames cannot be spelled: such strings only teach the upper level
     fits = [k for k, (x, s) in enumerate(zip(train.x, spelled, strict=True)) if _needs(s) <= len(x)]
-    below_data = Speech(*(tuple(part[k] for k in fits) for part in (train.x, train.digits, train.frames)))
+    short = Speech(
+        tuple(train.x[k] for k in fits), tuple(train.digits[k] for k in fits), tuple(train.frames[k] for k in fits)
+    )
     curve = []
     if joint:
-        train_ctc(net.letters, below_data, [spelled[k] for k in fits], half, rng)
+        train_ctc(net.letters, short, [spelled[k] for k in fits], half, rng)
     curve = train_ctc(net, train, numbered, half, rng)
     rate = error_rate([tuple(d + 1 for d in digits) for digits in test.digits], best_path(net, test))
     return Outcome(rate < WRONG, True, rate, {}, curve)

@@ -124,21 +124,29 @@ def last_only(rng: np.random.Generator, lag: int) -> Sequences:
 RADII = (0.5, 0.9, 1.0, 1.5, 2.0)
 BIASES = (0.0, 1.0, 3.0, 5.0)
 DELAYS = (4, 10, 50, 100)
+SHORT = {
+    "sigmoid, weights up to 3/n": "logistic",
+    "carousel of 1997": "carousel",
+    "tanh, radius 0.9": "tanh 0.9",
+    "tanh, radius 1.5": "tanh 1.5",
+    "LSTM, forget bias 1": "LSTM 1",
+    "LSTM, forget bias 5": "LSTM 5",
+}
 
 
 def pictures(rows: Rows, smoke: bool) -> list[Picture]:  # noqa: ARG001 - there is nothing to run
     """The derivatives by lag, seed by seed averaged, and the bound."""
     curves = []
-    for name in ("sigmoid, weights up to 3/n", "carousel of 1997", "tanh, radius 0.9", "tanh, radius 1.5",
-                 "LSTM, forget bias 1", "LSTM, forget bias 5"):  # fmt: skip
+    for name in SHORT:  # fmt: skip
         found = rows.get(name, ())
         if found:
             y = np.exp(np.mean([[math.log(max(p[1], 1e-30)) for p in row.curve] for row in found], 0))
-            curves.append((name, [p[0] for p in found[0].curve], [float(v) for v in y]))
+            curves.append((SHORT[name], [p[0] for p in found[0].curve], [float(v) for v in y]))
     bound = [UNITS * (WEIGHT / 4) ** q for q in LAGS]
-    curves.append(("the published bound", list(map(float, LAGS)), bound))
+    curves.append(("bound", list(map(float, LAGS)), bound))
     caption = (
-        "The greatest entry of the derivative of a state by itself some steps earlier: geometric means over seeds."
+        "The greatest entry of the derivative of a state by itself some steps earlier: geometric means over seeds. "
+        "Tanh nets by spectral radius, LSTM by the bias of its forget gates."
     )
     return [Picture("How an error fades on its way back", "steps back", curves, caption, log=True)]
 
