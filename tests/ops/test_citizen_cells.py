@@ -68,11 +68,18 @@ def test_in_a_layer_of_two_directions(engine):
     torch.testing.assert_close(y, again(x, inputs={"gap": gaps}, lengths=[12, 5, 9])[0], rtol=1e-5, atol=1e-5)
 
 
+def test_options_come_with_the_cell(problem):
+    p = tame(problem, Leaky, Case(4, 2, 6), torch.float64)
+    options = Options(training=True, zoneout={"m": 0.2}, dropout=0.1)
+    resets = torch.tensor([[0, 1], [0, 0], [1, 1], [0, 0]]).bool()
+    both = [run(p, e, options=options, noise=Noise(1, 1), resets=resets) for e in ("auto", "reference")]
+    assert [r.engine for r in both] == ["cpp", "reference"]
+    torch.testing.assert_close(both[0].y, both[1].y)
+
+
 def test_what_the_compiled_engine_has_not_runs_elsewhere(problem):
     p = tame(problem, Leaky, Case(4, 2, 6), torch.float64)
-    options = Options(training=True, zoneout={"m": 0.2})
-    assert run(p, "auto", options=options, noise=Noise(1, 1)).engine == "reference"
-    assert run(p, "auto", resets=torch.zeros(4, 2, dtype=torch.bool)).engine == "reference"
+    assert run(p, "auto", every_gate=True).engine == "reference"
     gap = p.inputs["gap"].requires_grad_()
     assert run(p._replace(inputs={"gap": gap}), "auto").engine == "reference"
 

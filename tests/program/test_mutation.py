@@ -111,7 +111,7 @@ def test_the_compiled_engine_computes_what_a_mutant_says(problem, cell, monkeypa
     wanted = expected(p, upstream)
     every = list(mutated(program(cell)))
     what, mutant = every[len(every) // 2]
-    monkeypatch.setattr(cpp, "program", lambda _: mutant)
+    monkeypatch.setattr(cpp, "_known", lambda _: mutant)
     assert mutant.digest != program(cell).digest
     result = recurrence(cell, p.x, p.weights, p.state, engine="cpp")
     outs = [result.y, *result.state]

@@ -94,6 +94,9 @@ class Cell:
         object.__setattr__(self, "stages", stages)
         object.__setattr__(self, "gates", tuple(q for s in stages for q in s.gates))
         _check(self)
+        # known from the start: torch.compile reads them, but does not enter the lock under which they are made
+        for name in ("State", "optional", "fed", "split_gates"):
+            getattr(self, name)
 
     @cached_property
     def key(self) -> tuple:

@@ -221,9 +221,10 @@ class Recurrent(Module):
             weights = [layer.weights() for layer in layers]
             dtype = weights[0].w.dtype
             x, batch = cast(x, dtype), x.shape[1]
-            initial = [layer.initial(batch) for layer in layers]
+            # zeros need no memory: the recurrence knows them
+            initial = [layer.initial(batch) if layer.start else None for layer in layers]
             given = initial if state is None else self._given(state, x)
-            given = [tuple(cast(v, dtype) for v in parts) for parts in given]
+            given = [None if parts is None else tuple(cast(v, dtype) for v in parts) for parts in given]
             options, key = self._options(), self._key(noise)
             lengths = given_lengths(lengths, x)
             resets = None if resets is None else self._turn(resets)
@@ -280,7 +281,7 @@ class Recurrent(Module):
             )
         return self._turn(x)
 
-    def _given(self, state: Sequence[Tensor], x: Tensor) -> list[tuple[Tensor, ...]]:
+    def _given(self, state: Sequence[Tensor], x: Tensor) -> list[tuple[Tensor, ...] | None]:
         names = self.cell.state
         if isinstance(state, Tensor) or len(state) != len(names):
             came = "one tensor" if isinstance(state, Tensor) else f"{len(state)} tensors"

@@ -21,17 +21,22 @@ class Noise(NamedTuple):
     stream: int = 0
 
 
+def key(noise: Noise, purpose: int) -> int:
+    """What all masks of one purpose are keyed by, 64 bits."""
+    found = 0
+    for part in (noise.seed, noise.step, noise.stream, purpose):
+        found = _mix64_int(found + _wrap(part) * 0x9E3779B97F4A7C15)
+    return found
+
+
 def uniform(noise: Noise, purpose: int, times: Tensor | int, batch: int, units: int) -> Tensor:
     """Uniform float32 numbers in [0, 1), [len(times), batch, units], or [batch, units] for one time.
 
     `purpose` keeps the masks of one layer apart (states, recurrent dropout). `times` are the time indices.
     """
     device = times.device if isinstance(times, Tensor) else None
-    key = 0
-    for part in (noise.seed, noise.step, noise.stream, purpose):
-        key = _mix64_int(key + _wrap(part) * 0x9E3779B97F4A7C15)
     row = torch.arange(batch, device=device)
-    row_key = _mix64(_signed(key) + row * _signed(0xD1342543DE82EF95))
+    row_key = _mix64(_signed(key(noise, purpose)) + row * _signed(0xD1342543DE82EF95))
     t = times if isinstance(times, Tensor) else torch.tensor([times], device=device)
     cell_key = _mix64(row_key[None, :] + t.to(torch.int64)[:, None] * _signed(0xF1357AEA2E62A9C5))
     low, high = (cell_key & _MASK32)[..., None], _shift(cell_key, 32)[..., None]

@@ -50,6 +50,7 @@ def _layout(p: Program) -> list[str]:
         for s, s_gates in ((s, stage_gates(p, s)) for s in stages)
     ]
     most = max(1, *(len(r) for r in rows))
+    products = [len(s.arrivals) - s.alone for s in stages]
     fed = [starts[k] + s.arrivals.index(a) for k, s in enumerate(stages) if s.fed for a in fed_arrivals(p, s)]
     return [
         _number("states", count),
@@ -62,7 +63,11 @@ def _layout(p: Program) -> list[str]:
         _number("edges", len(edges)),
         _array("is_unit", [int(n not in p.inputs) for n in p.fixed], "bool"),
         _array("fed_arrival", fed),
-        _array("products", [len(s.arrivals) - s.alone for s in stages]),
+        _array("products", products),
+        _array("first_product", [sum(products[:k]) for k in range(len(stages))]),
+        _number("all_products", sum(products)),
+        _number("most_products", max(products)),
+        _array("first_edge", [sum(len(s.sees) for s in stages[:k]) for k in range(len(stages))]),
         _array("sees", [len(s.sees) for s in stages]),
         _array("column", [start + s.alone for start, s in zip(p.columns, stages, strict=True)]),
         _array("twice", [int(k in seen) for k in range(count)], "bool"),

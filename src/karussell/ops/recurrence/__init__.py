@@ -1,8 +1,8 @@
 """Recurrences on tensors: the one public function, its checks, and the choice of the engine."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
+import torch
 from torch import Tensor
 
 from karussell.cells import Cell
@@ -10,6 +10,7 @@ from karussell.errors import EngineError
 from karussell.ops.engine import Engine, record
 from karussell.ops.noise import Noise
 from karussell.ops.recurrence import cpp, reference, vendor
+from karussell.ops.recurrence.auto import fastest
 from karussell.ops.recurrence.door import check_lengths, check_resets, check_weights, given_inputs, given_state
 from karussell.ops.recurrence.options import Options, check
 from karussell.ops.recurrence.request import Answer, Request, Result
@@ -52,13 +53,12 @@ def recurrence(
 
     Raises ValueError where a shape, a dtype or an option does not fit, naming what came and what was needed.
     """
-    hidden, projection = check_weights(cell, x, weights)
+    hidden, sizes = check_weights(cell, x, weights)
     check(options, cell)
     if options.random and noise is None:
         raise ValueError("recurrence: zoneout and dropout draw masks in training; give noise=Noise(seed, step)")
     if (weights.norm_x is not None) != (weights.norm_r is not None):
         raise ValueError("recurrence: layer norm needs both gains, norm_x and norm_r")
-    sizes = _sizes(cell, hidden, projection)
     ends = check_lengths(lengths, x)
     request = Request(
         cell=cell,
@@ -75,17 +75,13 @@ def recurrence(
         noise=noise or Noise(0, 0),
         every_state=every_state,
         every_gate=every_gate,
+        normed=weights.norm_x is not None,
     )
     chosen = _choose(request, Engine(engine))
     answer = _RUN[chosen](request)
-    record(chosen)
+    if not torch.compiler.is_compiling():  # what is compiled says itself when it runs
+        record(chosen)
     return _result(cell, answer, chosen)
-
-
-@lru_cache(maxsize=1024)
-def _sizes(cell: Cell, hidden: int, projection: int | None) -> dict[str, int]:
-    sizes = {name: cell.width(name, hidden) for name in cell.state}
-    return sizes if projection is None else {**sizes, cell.state[0]: projection}
 
 
 _RUN = {Engine.reference: reference.run, Engine.vendor: vendor.run, Engine.cpp: cpp.run}
@@ -99,9 +95,18 @@ def _choose(q: Request, asked: Engine) -> Engine:
         if reason is not None:
             raise EngineError(f"engine '{asked}' was forced, but {reason}. Use engine='auto' or 'reference'")
         return asked
-    if vendor.why_not(q) is None:
-        return Engine.vendor
-    return Engine.cpp if cpp.why_not(q) is None else Engine.reference
+    if vendor.why_not(q) is not None:
+        return Engine.cpp if cpp.why_not(q) is None else Engine.reference
+    if torch.compiler.is_compiling():
+        # sizes are symbols there, and torch's kernel would be unrolled over them
+        return Engine.cpp if cpp.why_not(q) is None else Engine.vendor
+    faster = fastest(q.cell.name, *q.x.shape[:2], q.hidden, _learns(q), torch.get_num_threads(), q.lengths is not None)
+    return Engine.cpp if faster is Engine.cpp and cpp.why_not(q) is None else Engine.vendor
+
+
+def _learns(q: Request) -> bool:
+    w = q.weights
+    return torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in (q.x, w.w, *w.r, w.b))
 
 
 def _result(cell: Cell, answer: Answer, engine: Engine) -> Result:

@@ -6,19 +6,22 @@ products after the loop, made by torch.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from karussell.cells import Cell
 from karussell.ops import native
-from karussell.ops.recurrence import reference
+from karussell.ops.context import constant, forward_mode, seen, transformed
+from karussell.ops.recurrence import op, reference
 from karussell.ops.recurrence.call import MOST_STAGES, MOST_VALUES
+from karussell.ops.recurrence.extras import drops, with_drop
 from karussell.ops.recurrence.gradients import gradients
+from karussell.ops.recurrence.higher import gradients_again, wanted_again
 from karussell.ops.recurrence.invoke import KIND, Forward, Inputs, backward, forward
 from karussell.ops.recurrence.request import Answer, Request
-from karussell.ops.recurrence.weights import Weights
 from karussell.program import Program, TraceError, program
 
 
@@ -28,30 +31,60 @@ def why_not(q: Request) -> str | None:
         return f"it computes on the CPU, not on {q.x.device}"
     if q.x.dtype not in KIND:
         return f"it computes in float32 and float64, not in {q.x.dtype}"
-    if not q.options.plain:
-        return "it has neither zoneout nor recurrent dropout yet"
-    if q.weights.norm_x is not None:
-        return "it has no layer norm yet"
     if q.weights.p is not None:
         return "it has no projection yet"
-    if q.resets is not None:
-        return "it cannot reset a row inside a sequence yet"
     if q.every_gate:
         return "it does not keep the gates of every step"
     if any(v.requires_grad for v in q.inputs.values()):
         return "it gives no gradient to per-step inputs"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if transformed():
         return "it does not run inside functorch transforms"
-    if torch.autograd.forward_ad._current_level >= 0:
+    if forward_mode():
         return "it has no forward-mode derivative"
-    return _why_never(q.cell) or native.why_not(program(q.cell))
+    return _why_not_here(_cell(q))
+
+
+def _cell(q: Request) -> Cell:
+    """The cell whose program runs: with a mask on its candidate it has one more input."""
+    return with_drop(q.cell) if drops(q) else q.cell
+
+
+class Names(NamedTuple):
+    """What of a program the flat order needs: plain values, which torch.compile can look into."""
+
+    json: str
+    gates: tuple[str, ...]
+    split: tuple[str, ...]
+    states: tuple[str, ...]
+    units: tuple[str, ...]
+    constants: tuple[str, ...]
+    inputs: tuple[str, ...]
+    arrivals: tuple[str, ...]
+
+
+@constant
+def _names(cell: Cell) -> Names:
+    p = _known(cell)
+    return Names(p.json, p.gates, p.split, p.states, p.units, p.constants, p.inputs, p.arrivals)
+
+
+@lru_cache(maxsize=1024)
+def _known(cell: Cell) -> Program:
+    # whoever traces the caller is not to see how a step is traced
+    with _disable_current_modes(), torch._C.DisableTorchFunction():
+        return program(cell)
+
+
+@constant
+def _why_not_here(cell: Cell) -> str | None:
+    """Why this cell has no compiled engine, ever or on this machine; None if it has."""
+    return _why_never(cell) or native.why_not(_known(cell))
 
 
 @lru_cache(maxsize=1024)
 def _why_never(cell: Cell) -> str | None:
-    """Why this cell has no compiled engine at all; None if it has."""
     try:
-        made = program(cell)
+        made = _known(cell)
     except TraceError as error:
         return str(error)
     if made.first_fixed + len(made.fixed) > MOST_VALUES or len(made.stages) > MOST_STAGES:
@@ -61,24 +94,39 @@ def _why_never(cell: Cell) -> str | None:
 
 def run(q: Request) -> Answer:
     """Run the request compiled."""
-    p = program(q.cell)
-    if q.x.shape[1] == 0:
+    cell = _cell(q)
+    if torch.compiler.is_compiling():
+        names = _names(cell)
+        return _answer(q, names, op.call(q, names, flatten(q, names)))
+    p = _known(cell)
+    tensors = flatten(q, p)
+    if seen(tensors):
+        outputs: Sequence[Tensor] = op.call(q, _names(cell), tensors)
+    elif q.x.shape[1] == 0:
         return reference.run(q)
-    tensors, count = flatten(q, p), len(p.states)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+    elif torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         outputs = _Recurrence.apply(q, p, *tensors)
     else:
         outputs = _outputs(q, p, forward(q, p, _contiguous(p, tensors), keep=False))
+    return _answer(q, p, outputs)
+
+
+def _answer(q: Request, p: Program | Names, outputs: Sequence[Tensor]) -> Answer:
+    count = len(p.states)
     y, state = outputs[0], dict(zip(p.states, outputs[1 : 1 + count], strict=True))
-    states = dict(zip(p.states, (y, *outputs[1 + count :]), strict=True)) if q.every_state else None
+    states = dict(zip(p.states, (y, *outputs[1 + count : 2 * count]), strict=True)) if q.every_state else None
     return Answer(y, state, states)
 
 
-def flatten(q: Request, p: Program) -> list[Tensor | None]:
+def flatten(q: Request, p: Program | Names) -> list[Tensor | None]:
     """The differentiable inputs in one order: x, w, bias by arrival, r by stage, states, unit vectors and constants."""
     units = [q.weights.units[n] for n in p.units + p.constants]
     states = [None if q.state is None else q.state[n] for n in p.states]
-    return [q.x, q.weights.w, _bias(q, p), *q.weights.r, *states, *units]
+    flat = [q.x, q.weights.w, _bias(q, p), *q.weights.r, *states, *units]
+    if q.plain:
+        return flat
+    starts = [None if q.start is None else q.start[n] for n in p.states]
+    return [*flat, *starts, q.weights.norm_x, *(q.weights.norm_r or ())]
 
 
 def _contiguous(p: Program, tensors: Sequence[Tensor | None]) -> Inputs:
@@ -92,7 +140,7 @@ def _outputs(q: Request, p: Program, made: Forward) -> tuple[Tensor, ...]:
     return made.history[count], *made.final, *shown
 
 
-def _bias(q: Request, p: Program) -> Tensor | None:
+def _bias(q: Request, p: Program | Names) -> Tensor | None:
     """The bias of every arrival, in the program's order."""
     b, b_r = q.weights.b, q.weights.b_r
     if b is None and b_r is None:
@@ -114,6 +162,7 @@ class _Recurrence(torch.autograd.Function):
         ctx.q, ctx.p, ctx.values = q._replace(x=None, weights=None, state=None), p, tuple(made.history)  # type: ignore[arg-type]
         ctx.lines = made.lines  # an array of our own, which the backward pass uses up
         ctx.save_for_backward(*tensors, *made.history.values())
+        ctx.set_materialize_grads(False)
         return _outputs(q, p, made)
 
     @staticmethod
@@ -121,9 +170,8 @@ class _Recurrence(torch.autograd.Function):
         count = len(ctx.saved_tensors) - len(ctx.values)
         tensors = ctx.saved_tensors[:count]
         wanted = ctx.needs_input_grad[2:]
-        if torch.is_grad_enabled():
-            # a derivative of this derivative is wanted: the reference engine has all orders
-            return None, None, *_differentiable(ctx.q, ctx.p, tensors, wanted, grads)
+        if wanted_again():
+            return None, None, *gradients_again(ctx.q, ctx.p, tensors, wanted, grads)
         history = dict(zip(ctx.values, ctx.saved_tensors[count:], strict=True))
         inputs = _contiguous(ctx.p, tensors)
         lines, ctx.lines = ctx.lines, None
@@ -132,33 +180,3 @@ class _Recurrence(torch.autograd.Function):
             lines = forward(ctx.q._replace(x=inputs.x), ctx.p, inputs, keep=True).lines
         made = backward(ctx.q, ctx.p, inputs, lines, history, [None if g is None else g.contiguous() for g in grads])
         return None, None, *gradients(ctx.q, ctx.p, inputs, history, made, wanted)
-
-
-def _differentiable(
-    q: Request, p: Program, tensors: Sequence[Tensor | None], wanted: Sequence[bool], grads: Sequence[Tensor | None]
-) -> list[Tensor | None]:
-    """The gradients again, as differentiable functions: by the reference engine, from the same inputs."""
-    inputs = Inputs.of(p, list(tensors))
-    answer = reference.run(_request(q, p, inputs))
-    outputs = [answer.y, *answer.state.values()]
-    if answer.states is not None:
-        outputs += [answer.states[n] for n in p.states[1:]]
-    pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
-    targets = [t for t, want in zip(tensors, wanted, strict=True) if want and t is not None]
-    found = iter(
-        torch.autograd.grad([o for o, _ in pairs], targets, [g for _, g in pairs], create_graph=True, allow_unused=True)
-    )
-    return [next(found) if want and t is not None else None for t, want in zip(tensors, wanted, strict=True)]
-
-
-def _request(q: Request, p: Program, inputs: Inputs) -> Request:
-    b, b_r = None, None
-    if inputs.bias is not None:
-        parts = dict(zip(p.arrivals, inputs.bias.split(q.hidden), strict=True))
-        b = torch.cat([parts[f"{n}_x" if n in p.split else n] for n in p.gates])
-        b_r = torch.cat([parts[f"{n}_r"] for n in p.split]) if p.split else None
-    units = dict(zip(p.units + p.constants, inputs.units, strict=True))
-    weights = Weights(inputs.w, inputs.r, b, b_r, units)
-    given = {n: v for n, v in zip(p.states, inputs.state, strict=True) if v is not None}
-    state = given or None
-    return q._replace(x=inputs.x, weights=weights, state=state)

@@ -1,26 +1,25 @@
 """The checks at the door of a recurrence. Nothing below checks again."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from karussell.cells import Cell
-from karussell.ops.recurrence.weights import Weights, shapes
+from karussell.ops.context import remembered
+from karussell.ops.recurrence.weights import Shapes, Weights, shapes
 
 
-def check_weights(cell: Cell, x: Tensor, weights: Weights) -> tuple[int, int | None]:
-    """Compare every weight with what the cell needs; return H and P (None without a projection)."""
+def check_weights(cell: Cell, x: Tensor, weights: Weights) -> tuple[int, Mapping[str, int]]:
+    """Compare every weight with what the cell needs; return H and the widths of the states."""
     if x.dim() != 3:
         raise ValueError(f"recurrence: x is {list(x.shape)}; it must be [T, B, I]")
     if not x.is_floating_point():
         raise ValueError(f"recurrence: x is {x.dtype}; it must be floating point")
     if x.shape[0] == 0:
         raise ValueError("recurrence: x has no steps (T = 0); give at least one")
-    hidden = _hidden(cell, weights.w.shape[0])
     projection = None if weights.p is None else weights.p.shape[0]
-    need = shapes(cell, x.shape[2], hidden, projection)
+    hidden, need, widths = _needed(cell, weights.w.shape[0], x.shape[2], projection)
 
     def compare(name: str, value: Tensor | None, shape: tuple[int, ...]) -> None:
         if value is None:
@@ -51,12 +50,16 @@ def check_weights(cell: Cell, x: Tensor, weights: Weights) -> tuple[int, int | N
         raise ValueError(f"recurrence: units are {sorted(weights.units)}, but {cell.name} needs {sorted(names)}")
     for name, value in weights.units.items():
         compare(f"units[{name!r}]", value, (hidden,))
-    return hidden, projection
+    return hidden, widths
 
 
-@lru_cache(maxsize=1024)
-def _hidden(cell: Cell, rows: int) -> int:
-    return round(rows / sum(1 / cell.block if q in cell.shared else 1 for q in cell.fed))
+@remembered
+def _needed(cell: Cell, rows: int, inputs: int, projection: int | None) -> tuple[int, Shapes, Mapping[str, int]]:
+    """H, all shapes and the widths of the states, from the rows of W."""
+    hidden = round(rows / sum(1 / cell.block if q in cell.shared else 1 for q in cell.fed))
+    widths = {name: cell.width(name, hidden) for name in cell.state}
+    widths |= {} if projection is None else {cell.state[0]: projection}
+    return hidden, shapes(cell, inputs, hidden, projection), widths
 
 
 def given_state(
@@ -95,7 +98,8 @@ def check_lengths(lengths: Tensor | None, x: Tensor) -> Tensor | None:
         raise ValueError(
             f"recurrence: lengths is {list(lengths.shape)} {lengths.dtype}; it must be [B] = [{batch}] integers"
         )
-    if batch and (int(lengths.min()) < 0 or int(lengths.max()) > steps):
+    # numbers inside a tensor are not known to a compiler: there the engine looks at them when it runs
+    if not torch.compiler.is_compiling() and batch and (int(lengths.min()) < 0 or int(lengths.max()) > steps):
         raise ValueError(
             f"recurrence: lengths run from {int(lengths.min())} to {int(lengths.max())}, but x has {steps} steps"
         )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from karussell.ops import native
+from karussell.ops.recurrence import extras
 from karussell.ops.recurrence.call import Call, pointer
 from karussell.ops.recurrence.request import Request
 from karussell.program import Program
@@ -37,19 +38,30 @@ class Inputs(NamedTuple):
     r: tuple[Tensor, ...]
     state: tuple[Tensor | None, ...]
     units: tuple[Tensor, ...]
+    start: tuple[Tensor | None, ...] = ()
+    norm_x: Tensor | None = None
+    norm_r: tuple[Tensor, ...] = ()
 
     @classmethod
     def of(cls, p: Program, flat: Sequence[Tensor | None]) -> "Inputs":
-        """From the flat order x, w, bias, r by stage, states, units."""
-        seeing, count = sum(bool(s.sees) for s in p.stages), len(p.states)
-        rest: list = list(flat[3:])
+        """From the flat order x, w, bias, r by stage, states, units; with options starts, norm_x, norm_r by stage."""
+        seeing, count, fixed = sum(bool(s.sees) for s in p.stages), len(p.states), len(p.units) + len(p.constants)
+        parts = []
+        rest: list = list(flat)
+        for size in (1, 1, 1, seeing, count, fixed, count, 1, seeing):
+            parts.append(tuple(rest[:size]))
+            rest = rest[size:]
+        (x,), (w,), (bias,), r, state, units, start, norm_x, norm_r = parts
         return cls(
-            flat[0],  # type: ignore[arg-type]
-            flat[1],  # type: ignore[arg-type]
-            flat[2],
-            tuple(rest[:seeing]),
-            tuple(rest[seeing : seeing + count]),
-            tuple(rest[seeing + count :]),
+            x,
+            w,
+            bias,
+            r,
+            state,
+            units,
+            start,
+            norm_x[0] if norm_x else None,
+            norm_r if norm_x and norm_x[0] is not None else (),
         )
 
 
@@ -62,23 +74,33 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """What a backward call leaves: gradients of arrivals [T, B, width * H], biases, initial states, unit vectors."""
+    """What a backward call leaves: gradients of arrivals [T, B, width * H], biases, initial states, unit vectors;
+    of starts; of gains and of what R gave under layer norm."""
 
     lines: Tensor
     bias: Tensor | None
     state: list[Tensor | None]
     units: dict[int, Tensor]
+    start: list[Tensor | None]
+    gains: list[Tensor]
+    sent: Tensor | None
 
 
 def forward(q: Request, p: Program, inputs: Inputs, keep: bool) -> Forward:
     """Run the loop forward; `keep` what the backward call needs."""
     made, count = allocate(q, p, inputs.x, keep), len(p.states)
     call, alive = prepare(q, p, inputs, backward=False)
-    for v, tensor in made.history.items():
-        call.history[v - count] = pointer(tensor)
+    _courses(call, made.history, count)
     for s, tensor in enumerate(made.final):
         call.final[s] = pointer(tensor)
-    call.lines = pointer(made.lines)
+    if inputs.norm_x is not None:
+        normal, deviation = extras.normal_inputs(q, p, inputs)
+        z = normal * inputs.norm_x.view(normal.shape[1:])
+        alive.append(z)
+        call.x = pointer(z)
+        if keep:
+            made.history[extras.NORMAL].copy_(normal), made.history[extras.DEVIATION].copy_(deviation)
+    _lines(call, q, p, made.lines)
     getattr(native.load(p), f"{KIND[inputs.x.dtype]}_forward")(ctypes.byref(call))
     del alive
     return made
@@ -86,14 +108,56 @@ def forward(q: Request, p: Program, inputs: Inputs, keep: bool) -> Forward:
 
 def allocate(q: Request, p: Program, x: Tensor, keep: bool) -> Forward:
     """The memory that a forward call writes, y first in the history; of the call itself it says all shapes."""
-    count, shape = len(p.states), (*x.shape[:2], q.hidden)
-    values = {count} | (set(p.history) if keep else set())
-    values |= set(range(count, 2 * count)) if q.every_state else set()
+    shape = (*x.shape[:2], q.hidden)
     return Forward(
         final=[x.new_empty(shape[1:]) for _ in p.states],
-        lines=x.new_empty(*shape[:2], p.width * q.hidden) if keep else None,
-        history={v: x.new_empty(shape) for v in sorted(values)},
+        lines=x.new_empty(*shape[:2], _width(q, p)) if keep else None,
+        history={v: x.new_empty(_shape(v, q, p, shape)) for v in courses(q, p, keep)},
     )
+
+
+def _width(q: Request, p: Program) -> int:
+    """How many numbers a row and step keeps: stored values; with layer norm, normalised products and deviations."""
+    return p.width * q.hidden + (_products(p) * (q.hidden + 1) if q.normed else 0)
+
+
+def _products(p: Program) -> int:
+    return sum(len(s.arrivals) - s.alone for s in p.stages if s.sees)
+
+
+def _shape(value: int, q: Request, p: Program, shape: tuple[int, ...]) -> tuple[int, ...]:
+    rows = shape[0] * shape[1]
+    kept = {extras.NORMAL: (rows, len(p.fed), q.hidden), extras.DEVIATION: (rows, len(p.fed), 1)}
+    return kept.get(value, shape)
+
+
+def _courses(call: Call, history: dict[int, Tensor], count: int) -> None:
+    for v, tensor in history.items():
+        if v >= 0:
+            call.history[v - count] = pointer(tensor)
+        elif v > extras.NORMAL:
+            call.fresh[extras.fresh(v)] = pointer(tensor)
+
+
+def _lines(call: Call, q: Request, p: Program, lines: Tensor | None, stored: Tensor | None = None) -> None:
+    """Where stored values are, and where gradients go that may overwrite them; behind them what layer norm keeps."""
+    stored = lines if stored is None else stored
+    call.lines, call.stored = pointer(lines), pointer(stored)
+    if lines is not None and stored is not None and q.normed:
+        rows, size = lines.shape[0] * lines.shape[1], lines.element_size()
+        behind = rows * p.width * q.hidden * size
+        call.norms, call.stored_norms = lines.data_ptr() + behind, stored.data_ptr() + behind
+        call.scales = call.stored_norms + rows * _products(p) * q.hidden * size
+
+
+def courses(q: Request, p: Program, keep: bool) -> list[int]:
+    """The values whose course a forward call writes, y first."""
+    count = len(p.states)
+    values = {count} | (set(p.history) if keep else set())
+    if keep:
+        values |= {extras.fresh(s) for s in extras.zoned(q, p)}
+        values |= {extras.NORMAL, extras.DEVIATION} if q.normed else set()
+    return sorted(values | (set(range(count, 2 * count)) if q.every_state else set()))
 
 
 def backward(
@@ -103,19 +167,27 @@ def backward(
     lines: Tensor,
     history: dict[int, Tensor],
     grads: Sequence[Tensor | None],
+    spare: bool = False,
 ) -> Backward:
     """Run the loop backward, from the gradients of y, of the final states, and of states at every step if shown.
 
-    The stored values in `lines` are overwritten by the gradients of pre-activations.
+    The stored values in `lines` are overwritten by the gradients of pre-activations, unless they are to be spared.
     """
     count, x = len(p.states), inputs.x
     d_bias = None if inputs.bias is None else torch.empty_like(inputs.bias)
     d_state = [None if s is None else torch.empty_like(s) for s in inputs.state]
     d_units = {p.first_fixed + k: x.new_empty(q.hidden) for k in range(len(p.units))}
     call, alive = prepare(q, p, inputs, backward=True)
-    for v, tensor in history.items():
-        call.history[v - count] = pointer(tensor)
-    call.lines = pointer(lines)
+    _courses(call, history, count)
+    written = torch.empty_like(lines) if spare else lines
+    _lines(call, q, p, written, lines)
+    d_start = [None if s is None else torch.zeros_like(s) for s in inputs.start]
+    for s, d in enumerate(d_start):
+        call.d_start[s] = pointer(d)
+    seeing = [k for k, stage in enumerate(p.stages) if stage.sees] if q.normed else []
+    gains = [x.new_empty((len(p.stages[k].arrivals) - p.stages[k].alone) * q.hidden) for k in seeing]
+    for k, d in zip(seeing, gains, strict=True):
+        call.d_gain[k] = pointer(d)
     shown = [grads[0], *grads[1 + count :]]
     for s, grad in enumerate(shown):
         call.d_history[s] = pointer(grad)
@@ -128,7 +200,10 @@ def backward(
         call.d_units[v] = pointer(tensor)
     getattr(native.load(p), f"{KIND[x.dtype]}_backward")(ctypes.byref(call))
     del alive
-    return Backward(lines, d_bias, d_state, d_units)
+    rows, wide = x.shape[0] * x.shape[1], p.width * q.hidden
+    sent = written.view(-1)[rows * wide :][: rows * _products(p) * q.hidden].view(rows, -1) if q.normed else None
+    made = written.view(-1)[: rows * wide].view(rows, wide)
+    return Backward(made, d_bias, d_state, d_units, d_start, gains, sent)
 
 
 def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Call, list[Tensor]]:
@@ -137,7 +212,16 @@ def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Cal
     steps, batch, width = inputs.x.shape
     call.steps, call.batch, call.inputs, call.hidden = steps, batch, width, q.hidden
     call.reverse = q.reverse
-    call.threads, call.by_units = threads(batch, q.hidden, len(p.arrivals))
+    if inputs.norm_x is not None:
+        call.normed, call.inputs, width = 1, 0, 0
+        gains = iter(inputs.norm_r)
+        for k, stage in enumerate(p.stages):
+            if stage.sees:
+                alive.append(extras.gain(p, stage, next(gains), q.hidden))
+                call.gain[k] = pointer(alive[-1])
+    call.threads, call.by_units = threads(batch, q.hidden, len(p.arrivals), rows=q.normed)
+    if not q.plain:
+        extras.describe(call, q, p, inputs, alive)
     if q.lengths is not None:
         lengths = q.lengths.to("cpu").contiguous()
         alive.append(lengths)
@@ -149,6 +233,8 @@ def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Cal
     for k, unit in enumerate(inputs.units):
         call.fixed[p.first_fixed + k] = pointer(unit)
     for k, name in enumerate(p.inputs):
+        if name == "drop" and extras.drops(q):
+            continue
         value = q.inputs[name].contiguous()
         alive.append(value)
         number = p.first_fixed + len(inputs.units) + k
@@ -162,8 +248,8 @@ def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Cal
     return call, alive
 
 
-def threads(batch: int, hidden: int, arrivals: int) -> tuple[int, int]:
-    """How many threads to use, and whether they divide units (1) or rows (0).
+def threads(batch: int, hidden: int, arrivals: int, rows: bool = False) -> tuple[int, int]:
+    """How many threads to use, and whether they divide units (1) or rows (0); `rows` where units cannot be divided.
 
     Rows need no barrier, so they are divided where every thread gets enough of them. Below a step's worth of work that
     outweighs a barrier, one thread is faster than two.
@@ -173,4 +259,6 @@ def threads(batch: int, hidden: int, arrivals: int) -> tuple[int, int]:
         return 1, 0
     if batch >= 12 * most:
         return most, 0
+    if rows:
+        return (min(most, batch), 0) if batch * hidden * hidden * arrivals >= 100_000 else (1, 0)
     return (most, 1) if batch * hidden * hidden * arrivals >= 100_000 and hidden >= 32 * most else (1, 0)

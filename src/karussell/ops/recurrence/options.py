@@ -6,6 +6,11 @@ from typing import Literal
 
 from karussell.cells import Cell
 
+# purposes keep the masks of one layer apart: what the k-th R sees, the candidate, the k-th state's zoneout
+SEEN, CANDIDATE, ZONEOUT = 0, 100, 200
+# of layer norm, beside the variance
+EPSILON = 1e-5
+
 
 @dataclass(frozen=True)
 class Options:

@@ -9,11 +9,8 @@ from torch import Tensor
 
 from karussell.cells.cell import Stage, optional
 from karussell.ops.noise import uniform
+from karussell.ops.recurrence.options import CANDIDATE, EPSILON, SEEN, ZONEOUT
 from karussell.ops.recurrence.request import Answer, Request
-
-_EPS = 1e-5
-# purposes keep the masks of one layer apart: what stage k sees, the candidate, the k-th state's zoneout
-SEEN, CANDIDATE, ZONEOUT = 0, 100, 200
 
 
 def run(q: Request) -> Answer:
@@ -61,7 +58,7 @@ def _normalise(z: Tensor, gain: Tensor, hidden: int) -> Tensor:
     parts = z.unflatten(-1, (-1, hidden))
     mean = parts.mean(-1, keepdim=True)
     variance = (parts - mean).square().mean(-1, keepdim=True)
-    return ((parts - mean) * torch.rsqrt(variance + _EPS)).flatten(-2) * gain
+    return ((parts - mean) * torch.rsqrt(variance + EPSILON)).flatten(-2) * gain
 
 
 def _input_products(q: Request, valid: Tensor | None) -> tuple[Tensor, ...]:

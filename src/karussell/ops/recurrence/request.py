@@ -22,6 +22,7 @@ class Request(NamedTuple):
     resets   [T, B] bool or None: the row starts anew before this step
     start    what a reset restores, by name; None for zeros
     inputs   per-step inputs by name, [T, B, 1] or [T, B, H]
+    normed   whether the weights have layer norm's gains
     """
 
     cell: Cell
@@ -38,6 +39,12 @@ class Request(NamedTuple):
     noise: Noise
     every_state: bool
     every_gate: bool
+    normed: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing beside the cell's equations."""
+        return self.resets is None and self.options.plain and not self.normed
 
     def full(self, state: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """The state given, or zeros."""

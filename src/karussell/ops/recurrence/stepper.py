@@ -30,8 +30,7 @@ class Stepper:
         with torch.no_grad():
             like = weights.w
             x = like.new_zeros(1, batch, like.shape[1])
-            hidden, _ = check_weights(cell, x, weights)
-            sizes = {name: cell.width(name, hidden) for name in cell.state}
+            hidden, sizes = check_weights(cell, x, weights)
             given = given_state(cell, "state", state, x, sizes, hidden)
             options, flat = Options(), dense(cell, weights, hidden)
             q = Request(cell, x, flat, hidden, given, None, None, None, {}, False, options, Noise(0, 0), False, False)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from karussell.cells import GRU, LSTM, RNN, Cell, ReLURNN
+from karussell.ops.context import forward_mode, transformed
 from karussell.ops.recurrence.request import Answer, Request
 
 # sigmoid(+-3e4) is 1 and 0 exactly and its derivative is 0, and 3e4 is finite in half precision too
@@ -21,6 +22,8 @@ _KERNEL: dict[Cell, Callable] = {LSTM: torch.lstm, GRU: torch.gru, RNN: torch.rn
 
 def why_not(q: Request) -> str | None:
     """Why this request is not exactly what a torch kernel computes, in a few words; None if it is."""
+    if torch.compiler.is_compiling():
+        return "torch's kernels are unrolled over time, or refused, by torch.compile and torch.export"
     if q.cell not in _KERNEL:
         return f"torch has no kernel for {q.cell.name}"
     if not q.options.plain:
@@ -33,9 +36,9 @@ def why_not(q: Request) -> str | None:
         return "torch's kernels give the output alone at every step"
     if q.weights.p is not None and q.lengths is not None:
         return "torch's projected LSTM has no ragged rows here"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if transformed():
         return "torch's kernels have no rules for functorch transforms"
-    if torch.autograd.forward_ad._current_level >= 0:
+    if forward_mode():
         return "torch's kernels have no forward-mode derivative"
     if q.x.dtype not in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
         return f"torch's kernels do not compute in {q.x.dtype}"

@@ -1,13 +1,13 @@
 """The weights of one recurrence, their shapes, and the dense form that every engine multiplies with."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from karussell.cells import Cell
+from karussell.ops.context import remembered
 
 
 class Weights(NamedTuple):
@@ -44,7 +44,7 @@ class Shapes(NamedTuple):
     norm_r: tuple[int, ...]
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def shapes(cell: Cell, inputs: int, hidden: int, projection: int | None = None) -> Shapes:
     """The shapes that this cell's weights must have; raises where blocks or heads do not divide `hidden`."""
     for parts, what in ((cell.block, "blocks of"), (cell.heads, "heads,")):

@@ -14,20 +14,25 @@ template <class C, class T> class Backward {
     const Call<T>& c;
     const Group<T>& g;
     const Panels<C, T> panels;
-    const int64_t H, wide, n, columns;
+    // columns of lines; of what is sent back through R
+    const int64_t H, wide, n, columns, sent;
     // gradients of states and of values between stages [rank, wide]; of unit vectors; unit vectors, padded; where
     // rows are ragged, the gradients of pre-activations of this step and the one before [rank, columns]
     Buffer<T> memory;
     T *d_state[S], *d_between[C::between + 1], *unit[C::fixed + 1], *compact[2];
+    // what zoneout hands past a step, by state [rank, wide]; masks on what R saw, by edge [rank, wide]
+    T *d_past[S], *gal[C::edges + 1];
 
   public:
-    T *d_unit[C::fixed + 1], *d_bias;  // d_bias [arrivals, wide]
+    T *d_unit[C::fixed + 1], *d_bias, *d_gain;  // d_bias [arrivals, wide], d_gain [all products, wide]
 
     Backward(const Call<T>& call, const Group<T>& group)
         : c(call), g(group), panels(call.inputs, call.hidden, true), H(call.hidden), wide(Block<T>::stride(H)),
-          n(std::max<int64_t>(group.size(), 1)), columns(C::width * H) {
-        int64_t rows = n * wide, lines = g.ragged ? n * columns : 0;
-        memory.resize(rows * (S + C::between) + wide * (2 * C::fixed + C::arrivals) + 2 * lines + 64);
+          n(std::max<int64_t>(group.size(), 1)), columns(C::width * H), sent(call.normed ? C::all_products * H : columns) {
+        int64_t rows = n * wide, lines = g.ragged || c.normed ? n * sent : 0, past = c.special ? S * rows : 0;
+        int64_t masks = c.gal ? C::edges * rows : 0, gains = c.normed ? C::all_products * wide : 0;
+        memory.resize(rows * (S + C::between) + wide * (2 * C::fixed + C::arrivals) + 2 * lines + past + masks + gains +
+                      64);
         T* p = memory.get();
         for (int s = 0; s < S; s++, p += rows) d_state[s] = p;
         for (int s = 0; s < C::between; s++, p += rows) d_between[s] = p;
@@ -39,6 +44,11 @@ template <class C, class T> class Backward {
         d_bias = p, p += C::arrivals * wide;
         std::memset(d_bias, 0, C::arrivals * wide * sizeof(T));
         for (int k = 0; k < 2; k++, p += lines) compact[k] = p;
+        for (int s = 0; s < S && c.special; s++, p += rows) d_past[s] = p;
+        d_gain = p, p += gains;
+        if (c.normed) std::memset(d_gain, 0, gains * sizeof(T));
+        for (int e = 0; e < C::edges && c.gal; e++, p += rows) gal[e] = p;
+        if (c.gal) draw_masks<C>(c, g, wide, gal);
         for (int s = 0; s < S; s++)
             for (int64_t r = 0; r < g.size(); r++)
                 for (int64_t u = 0; u < wide; u++)
@@ -84,43 +94,68 @@ template <class C, class T> class Backward {
                 r += rows;
             }
         }
+        if (c.normed) normed<k>(t, active, parity);
         barrier.wait();
     }
-    // the rows of d_arrivals at time t, from rank r on
-    const T* known_rows(int64_t t, int64_t r, int64_t parity) const {
-        if (g.ragged) return compact[parity] + r * columns;
-        return c.lines + (t * c.batch + g.row[0] + r) * columns;
+    // from the gradients of normalised recurrent products to those of the products themselves
+    template <int k> void normed(int64_t t, int64_t active, int64_t parity) {
+        for (int64_t r = 0; r < active && C::sees[k]; r++)
+            for (int p = 0; p < C::products[k]; p++) {
+                int64_t at = t * c.batch + g.row[r], q = C::first_product[k] + p;
+                const T* normal = c.stored_norms + (at * C::all_products + q) * H;
+                T* out = compact[parity] + r * sent + q * H;
+                normalise_back(c.lines + at * columns + (C::column[k] + p) * H, normal, c.gain[k] + p * H,
+                               c.scales[at * C::all_products + q], H, d_gain + q * wide, out);
+                std::memcpy(c.norms + (at * C::all_products + q) * H, out, H * sizeof(T));
+            }
+    }
+    // the gradients of what R gave to stage j at time t, from rank r on
+    const T* known_rows(int64_t t, int64_t r, int64_t parity, int j) const {
+        if (c.normed) return compact[parity] + r * sent + C::first_product[j] * H;
+        if (g.ragged) return compact[parity] + r * sent + C::column[j] * H;
+        return c.lines + (t * c.batch + g.row[0] + r) * sent + C::column[j] * H;
     }
     // what a value gets back through the recurrent matrices of all stages that saw it
     //   fresh: of this step alone    over: of the step before alone
     void received(int value, int64_t t, int64_t r, int rows, bool fresh, bool over, int64_t parity, int64_t ub,
                   T* out) const {
         Factor<T> factors[std::max(1, C::edges)];
-        int count = 0;
+        int count = 0, edge[std::max(1, C::edges)];
         for (int e = 0; e < C::edges; e++) {
             if (C::edge_value[e] != value || (C::edge_later[e] ? fresh : over)) continue;
             int j = C::edge_stage[e];
             int64_t K = int64_t(C::products[j]) * H, blocks = Block<T>::count(H);
-            const T* a = C::edge_later[e] ? known_rows(c.reverse ? t - 1 : t + 1, r, 1 - parity)
-                                          : known_rows(t, r, parity);
+            const T* a = C::edge_later[e] ? known_rows(c.reverse ? t - 1 : t + 1, r, 1 - parity, j)
+                                          : known_rows(t, r, parity, j);
             const T* panel = c.packed + panels.recurrent[j] + (C::edge_seen[e] * blocks + ub) * K * N;
-            factors[count++] = {a + C::column[j] * H, columns, panel, K};
+            factors[count] = {a, sent, panel, K}, edge[count++] = e;
         }
-        product<T>(rows, factors, count, nullptr, 0, out, N);
+        if (!c.gal) return product<T>(rows, factors, count, nullptr, 0, out, N);
+        alignas(64) T one[Block<T>::rows * N];
+        std::memset(out, 0, rows * N * sizeof(T));
+        for (int f = 0; f < count; f++) {
+            product<T>(rows, factors + f, 1, nullptr, 0, one, N);
+            for (int m = 0; m < rows; m++)
+                for (int64_t u = 0; u < N && ub * N + u < H; u++)
+                    out[m * N + u] += one[m * N + u] * gal[edge[f]][(r + m) * wide + ub * N + u];
+        }
     }
     template <int value> INLINE Vec<T> fetch(int64_t t, int64_t rank, int64_t u, int lanes) const {
         constexpr int f = value - 2 * S - C::between;
         int64_t at = t * c.batch + g.row[rank];
         if constexpr (value < S) {
             int64_t first = c.reverse ? g.length[rank] - 1 : 0;
+            if (anew(c, t, g.row[rank])) return start(c, value, g.row[rank], u, lanes);
             if (t == first)
                 return c.initial[value] ? load(c.initial[value] + g.row[rank] * H + u, lanes) : Vec<T>{};
             return load(c.history[value] + (c.reverse ? at + c.batch : at - c.batch) * H + u, lanes);
         } else if constexpr (f < 0) {
-            return load(c.history[value - S] + at * H + u, lanes);
+            const T* fresh = value < 2 * S ? c.fresh[value - S] : nullptr;
+            return load((fresh ? fresh : c.history[value - S]) + at * H + u, lanes);
         } else if constexpr (C::is_unit[f < 0 ? 0 : f]) {
             return load(unit[f] + u);
         } else {
+            if (value == c.drop_value) return dropped(c, c.drop_key, t, g.row[rank], u);
             return c.wide[value] ? load(c.fixed[value] + at * H + u, lanes) : all(c.fixed[value][at]);
         }
     }
@@ -136,21 +171,24 @@ template <class C, class T> class Backward {
                 Vec<T> save[Stage::saved_count + 1], need[Stage::needs_count + 1], d_write[Stage::writes_count],
                     d_arrive[Stage::arrivals], d_take[Stage::d_takes_count + 1], d_units[Stage::d_units_count + 1];
                 for (int i = 0; i < Stage::saved_count; i++)
-                    save[i] = load(c.lines + at * columns + (Stage::column + i) * H + u, lanes);
+                    save[i] = load(c.stored + at * columns + (Stage::column + i) * H + u, lanes);
                 [&]<size_t... i>(std::index_sequence<i...>) {
                     ((need[i] = fetch<Stage::needs[i]>(t, r + m, u, lanes)), ...);
                 }(std::make_index_sequence<Stage::needs_count>{});
                 for (int w = 0; w < Stage::writes_count; w++) {
                     int value = Stage::writes[w];
                     d_write[w] = load(tile + (w * Block<T>::rows + m) * N + v * L);
-                    if (const T* d = c.d_history[value - S]) d_write[w] += load(d + at * H + u, lanes);
                     if (value >= 2 * S ? C::between_taken[value - 2 * S] : fresh || C::carried[value - S])
                         d_write[w] += load(gradient(value) + here);
+                    if (__builtin_expect(c.special, 0) && value < 2 * S)
+                        d_write[w] = unsettle(value - S, d_write[w], t, r + m, u, lanes, fresh);
+                    else if (const T* d = c.d_history[value - S])
+                        d_write[w] += load(d + at * H + u, lanes);
                 }
                 Stage::template backward<T>(save, need, d_write, d_arrive, d_take, d_units);
                 for (int a = 0; a < Stage::arrivals; a++) {
                     store(c.lines + at * columns + (Stage::column + a) * H + u, d_arrive[a], lanes);
-                    if (g.ragged)
+                    if (g.ragged && !c.normed)
                         store(compact[parity] + (r + m) * columns + (Stage::column + a) * H + u, d_arrive[a], lanes);
                     T* p = d_bias + (Stage::arrival + a) * wide + u;
                     store(p, load(p) + d_arrive[a]);
@@ -165,6 +203,27 @@ template <class C, class T> class Backward {
                 }
             }
     }
+    // the options' gradient: from what the next step sends back to that of the state as the step made it
+    Vec<T> unsettle(int s, Vec<T> d, int64_t t, int64_t rank, int64_t u, int lanes, bool fresh) {
+        int64_t row = g.row[rank], here = rank * wide + u;
+        if (c.zone[s] != 0 && !fresh) d += load(d_past[s] + here);
+        if (!fresh && anew(c, c.reverse ? t - 1 : t + 1, row)) {
+            to_start(s, d, row, u, lanes);
+            d = Vec<T>{};
+        }
+        if (const T* shown = c.d_history[s]) d += load(shown + (t * c.batch + row) * H + u, lanes);
+        if (c.zone[s] == 0) return d;
+        Vec<T> zero{}, past = T(c.zone[s]) * d, made = T(1 - c.zone[s]) * d;
+        if (c.training) {
+            Mask<T> stays = below<T>(c.zone_key[s], t, row, u, c.zone_below[s]);
+            past = stays ? d : zero, made = stays ? zero : d;
+        }
+        store(d_past[s] + here, past);
+        return made;
+    }
+    void to_start(int s, Vec<T> d, int64_t row, int64_t u, int lanes) {
+        if (T* p = c.d_start[s]) store(p + row * H + u, load(p + row * H + u, lanes) + d, lanes);
+    }
     T* gradient(int value) const {
         if (value < 2 * S) return d_state[value < S ? value : value - S];
         return d_between[value - 2 * S];
@@ -173,17 +232,25 @@ template <class C, class T> class Backward {
     void finish(int64_t from, int64_t to, int64_t before, int64_t parity, Share mine) {
         alignas(64) T tile[Block<T>::rows * N];
         for (int s = 0; s < S; s++)
-            if (T* out = c.d_initial[s])
+            if (c.d_initial[s] || (c.resets && c.d_start[s]))
                 for (int64_t ub = mine.first; ub < mine.last; ub++)
                     for (int64_t r = from; r < to;) {
                         int rows = share<T>(to - r);
                         received(S + s, c.reverse ? before + 1 : before - 1, r, rows, false, true, parity, ub, tile);
                         for (int m = 0; m < rows; m++)
-                            for (int64_t u = ub * N; u < std::min(H, (ub + 1) * N); u++)
-                                out[g.row[r + m] * H + u] = tile[m * N + u - ub * N] +
-                                                            (C::carried[s] ? d_state[s][(r + m) * wide + u] : T(0));
+                            for (int64_t u = ub * N; u < std::min(H, (ub + 1) * N); u += L)
+                                first(s, before, r + m, u, load(tile + m * N + u - ub * N));
                         r += rows;
                     }
+    }
+    void first(int s, int64_t t, int64_t rank, int64_t u, Vec<T> d) {
+        int64_t row = g.row[rank], here = rank * wide + u;
+        int lanes = int(std::min<int64_t>(L, H - u));
+        if (C::carried[s]) d += load(d_state[s] + here);
+        if (c.special && c.zone[s] != 0) d += load(d_past[s] + here);
+        bool cut = anew(c, t, row);
+        if (cut) to_start(s, d, row, u, lanes);
+        if (T* out = c.d_initial[s]) store(out + row * H + u, cut ? Vec<T>{} : d, lanes);
     }
     void finish_empty(Share mine) {
         for (int s = 0; s < S; s++)
@@ -195,8 +262,11 @@ template <class C, class T> class Backward {
     void clear() {
         if (!g.ragged) return;
         for (int64_t r = 0; r < g.size(); r++)
-            for (int64_t t = g.length[r]; t < c.steps; t++)
-                std::memset(c.lines + (t * c.batch + g.row[r]) * columns, 0, columns * sizeof(T));
+            for (int64_t t = g.length[r]; t < c.steps; t++) {
+                int64_t at = t * c.batch + g.row[r];
+                std::memset(c.lines + at * columns, 0, columns * sizeof(T));
+                if (c.normed) std::memset(c.norms + at * sent, 0, sent * sizeof(T));
+            }
     }
 };
 

@@ -27,6 +27,7 @@ template <class T> struct Call {
     T* history[MOST_VALUES];   // by value (state after the step, or between stages): [T, B, H], or null; 0th: y
     T* lines;                  // [T, B, width * H], null if nothing will be differentiated: stored values, which
                                // backward overwrites with the gradients of pre-activations
+    const T* stored;           // backward only: where the stored values are, `lines` itself or memory to be left alone
     // backward reads; null for zeros
     const T* d_history[MOST_VALUES];  // by value, [T, B, H]
     const T* d_final[MOST_VALUES];    // by state, [B, H]
@@ -34,6 +35,29 @@ template <class T> struct Call {
     T* d_initial[MOST_VALUES];  // by state, [B, H]
     T* d_units[MOST_VALUES];    // by value: [H], null where not learned
     T* d_bias;                  // [arrivals * H], the program's order, or null
+    // options; zero and null where they are not used
+    int64_t special;                   // resets, zoneout or recurrent dropout
+    int64_t training;                  // masks are drawn; otherwise zoneout is an expectation
+    const uint8_t* resets;             // [T, B]: the row's state is set to its start before this step
+    const T* start[MOST_VALUES];       // by state: [B, H], null for zeros
+    T* d_start[MOST_VALUES];           // by state: [B, H], added to; or null
+    T* fresh[MOST_VALUES];             // by state: [T, B, H], the state before zoneout where backward reads it, or null
+    double zone[MOST_VALUES];          // by state: the rate of zoneout
+    uint64_t zone_key[MOST_VALUES];    // by state: of its masks
+    int64_t zone_below[MOST_VALUES];   // by state: the rate in units of 2^-24
+    int64_t gal;                       // one mask a sequence on what R multiplies
+    uint64_t gal_key[MOST_STAGES];     // by stage
+    int64_t drop_value;                // the per-step input that is a drawn mask, or 0
+    uint64_t drop_key;
+    int64_t drop_below;                // the probability in units of 2^-24
+    double drop_scale;                 // 1 / (1 - probability)
+    int64_t normed;                    // layer norm: x is [T, B, fed gates * H], normalised products; inputs is 0
+    const T* gain[MOST_STAGES];        // by stage: [products * H], the program's order
+    T* norms;                          // [T, B, all products * H]: normalised R h, which backward overwrites with the
+                                       // gradients of R h; null if nothing will be differentiated
+    const T* stored_norms;             // backward only: where the normalised R h are, `norms` itself or elsewhere
+    T* scales;                         // [T, B, all products]: 1 / deviation
+    T* d_gain[MOST_STAGES];            // backward writes, like gain
 };
 
 }  // namespace karussell

@@ -5,6 +5,7 @@
 
 #include "functions.h"
 #include "group.h"
+#include "options.h"
 
 namespace karussell {
 
@@ -22,14 +23,19 @@ template <class C, class T> class Forward {
     // unit vectors, padded; input products of a few steps [fed arrival][step, rank][wide]
     Buffer<T> memory;
     T *state[S][2], *between[C::between + 1], *unit[C::fixed + 1], *z, *lines;
+    // by edge, with one mask a sequence on what R sees: the mask, and what is seen under it [rank, wide]
+    T *gal[C::edges + 1], *seen[C::edges + 1][2];
+    T* recurrent;  // with layer norm: normalised recurrent products of one stage [product][rank][wide]
 
   public:
     Forward(const Call<T>& call, const Group<T>& group)
         : c(call), g(group), panels(call.inputs, call.hidden, false), H(call.hidden), wide(Block<T>::stride(H)),
-          n(std::max<int64_t>(group.size(), 1)), fused(n >= 8 && !(group.ragged && call.by_units)),
+          n(std::max<int64_t>(group.size(), 1)), fused(call.normed || (n >= 8 && !(group.ragged && call.by_units))),
           chunk(fused ? 1 : steps_at_once(call, n)) {
         int64_t rows = n * wide;
-        memory.resize(rows * (2 * S + C::between + C::fed * chunk) + wide * (C::fixed + 1) + chunk * n * c.inputs + 64);
+        int64_t more = (c.gal ? 3 * C::edges : 0) + (c.normed ? C::most_products : 0);
+        memory.resize(rows * (2 * S + C::between + C::fed * chunk + more) + wide * (C::fixed + 1) +
+                      chunk * n * c.inputs + 64);
         T* p = memory.get();
         for (int s = 0; s < S; s++)
             for (int k = 0; k < 2; k++, p += rows) state[s][k] = p;
@@ -40,11 +46,23 @@ template <class C, class T> class Forward {
             const T* source = C::is_unit[k] ? c.fixed[2 * S + C::between + k] : nullptr;
             for (int64_t u = 0; u < wide; u++) p[u] = source && u < H ? source[u] : T(0);
         }
+        recurrent = p, p += c.normed ? C::most_products * rows : 0;
+        for (int e = 0; e < C::edges && c.gal; e++, p += 3 * rows)
+            gal[e] = p, seen[e][0] = p + rows, seen[e][1] = p + 2 * rows;
         lines = p;
-        for (int s = 0; s < S; s++)
-            for (int64_t r = 0; r < g.size(); r++)
+        if (c.gal) draw_masks<C>(c, g, wide, gal);
+        for (int64_t r = 0; r < g.size(); r++) {
+            bool fresh = anew(c, c.reverse ? g.length[r] - 1 : 0, g.row[r]);
+            for (int s = 0; s < S; s++) {
+                const T* from = fresh ? c.start[s] : c.initial[s];
                 for (int64_t u = 0; u < wide; u++)
-                    state[s][0][r * wide + u] = c.initial[s] && u < H ? c.initial[s][g.row[r] * H + u] : T(0);
+                    state[s][0][r * wide + u] = from && u < H ? from[g.row[r] * H + u] : T(0);
+                for (int e = 0; e < C::edges && c.gal; e++)
+                    for (int64_t u = 0; u < wide && C::edge_value[e] == S + s && C::edge_later[e]; u++)
+                        for (int k = 0; k < 2; k++)
+                            seen[e][k][r * wide + u] = state[s][0][r * wide + u] * gal[e][r * wide + u];
+            }
+        }
     }
 
     // member `m` of `members` that share this group's rows and divide its units
@@ -124,6 +142,7 @@ template <class C, class T> class Forward {
     void stage(int64_t t, int64_t active, int64_t first, int64_t parity, Share mine, Barrier& barrier) {
         using Stage = typename C::template Stage<k>;
         constexpr int A = Stage::arrivals;
+        if (c.normed) return normed_stage<k>(t, active, parity);
         alignas(64) T tile[A][Block<T>::rows * N], bias[A][N];
         // what the last step left in the cache is used first: every other step runs the other way
         bool back = parity;
@@ -140,11 +159,7 @@ template <class C, class T> class Forward {
                     const T* made = input < 0 ? nullptr : z + input * n * chunk * wide + (first + r) * wide + ub * N;
                     if (input >= 0 && fused)
                         factors[count++] = {inputs_of(t) + r * c.inputs, c.inputs, input_panel(input, ub), c.inputs};
-                    for (int s = 0; s < C::sees[k] && p >= 0; s++)
-                        factors[count++] = {source(Stage::sees[s], parity) + r * wide, wide,
-                                            c.packed + panels.recurrent[k] +
-                                                ((int64_t(p) * C::sees[k] + s) * Block<T>::count(H) + ub) * H * N,
-                                            H};
+                    if (p >= 0) seen_factors<k>(factors + count, p, r, ub, parity), count += C::sees[k];
                     at[a] = count ? tile[a] : made, ld[a] = count ? N : wide;
                     if (count && (fused || input < 0))
                         product<T>(rows, factors, count, bias[a], 0, tile[a], N);
@@ -156,6 +171,62 @@ template <class C, class T> class Forward {
             }
         }
         barrier.wait();
+    }
+    // With layer norm a gate needs all its units before any is used: the recurrent products of the whole stage first.
+    template <int k> void normed_stage(int64_t t, int64_t active, int64_t parity) {
+        using Stage = typename C::template Stage<k>;
+        constexpr int A = Stage::arrivals, P = C::products[k];
+        alignas(64) T tile[A][Block<T>::rows * N];
+        const T* at[A];
+        int64_t ld[A], blocks = Block<T>::count(H);
+        for (int a = 0; a < A; a++) at[a] = tile[a], ld[a] = N;
+        for (int p = 0; p < P && C::sees[k]; p++) {
+            for (int64_t ub = 0; ub < blocks; ub++)
+                for (int64_t r = 0; r < active;) {
+                    int rows = share<T>(active - r);
+                    Factor<T> factors[std::max(1, C::sees[k])];
+                    seen_factors<k>(factors, p, r, ub, parity);
+                    product<T>(rows, factors, C::sees[k], nullptr, 0, recurrent + (p * n + r) * wide + ub * N, wide);
+                    r += rows;
+                }
+            for (int64_t r = 0; r < active; r++) {
+                T* row = recurrent + (p * n + r) * wide;
+                int64_t line = (t * c.batch + g.row[r]) * C::all_products + C::first_product[k] + p;
+                T scale = normalise(row, H);
+                if (!c.norms) continue;
+                std::memcpy(c.norms + line * H, row, H * sizeof(T));
+                c.scales[line] = scale;
+            }
+        }
+        for (int64_t ub = 0; ub < blocks; ub++)
+            for (int64_t r = 0; r < active;) {
+                int rows = share<T>(active - r);
+                for (int a = 0; a < A; a++)
+                    for (int m = 0; m < rows; m++)
+                        for (int v = 0; v < V && ub * N + v * L < H; v++)
+                            store(tile[a] + m * N + v * L, normed_arrival<k>(a, t, r + m, ub * N + v * L));
+                elementwise<k>(t, r, rows, ub, parity, at, ld);
+                r += rows;
+            }
+    }
+    template <int k> Vec<T> normed_arrival(int a, int64_t t, int64_t rank, int64_t u) const {
+        using Stage = typename C::template Stage<k>;
+        int lanes = int(std::min<int64_t>(L, H - u)), input = Stage::fed_index[a], p = a - Stage::alone;
+        Vec<T> sum = c.bias ? load(c.bias + (Stage::arrival + a) * H + u, lanes) : Vec<T>{};
+        if (input >= 0) sum += load(c.x + ((t * c.batch + g.row[rank]) * C::fed + input) * H + u, lanes);
+        if (p >= 0 && C::sees[k]) sum += load(c.gain[k] + p * H + u, lanes) * load(recurrent + (p * n + rank) * wide + u);
+        return sum;
+    }
+    // what product p of stage k multiplies, for rows from rank r on
+    template <int k> INLINE void seen_factors(Factor<T>* to, int p, int64_t r, int64_t ub, int64_t parity) const {
+        using Stage = typename C::template Stage<k>;
+        for (int s = 0; s < C::sees[k]; s++) {
+            int e = C::first_edge[k] + s;
+            const T* rows = c.gal ? seen[e][C::edge_later[e] ? parity : 0] : source(Stage::sees[s], parity);
+            to[s] = {rows + r * wide, wide,
+                     c.packed + panels.recurrent[k] + ((int64_t(p) * C::sees[k] + s) * Block<T>::count(H) + ub) * H * N,
+                     H};
+        }
     }
     // where a value lies: states before the step, after it, between stages
     T* source(int value, int64_t parity) const {
@@ -170,9 +241,29 @@ template <class C, class T> class Forward {
         } else if constexpr (C::is_unit[f < 0 ? 0 : f]) {
             return load(unit[f] + u);
         } else {
+            if (value == c.drop_value) return dropped(c, c.drop_key, t, g.row[rank], u);
             int64_t at = t * c.batch + g.row[rank];
             return c.wide[value] ? load(c.fixed[value] + at * H + u, int(H - u)) : all(c.fixed[value][at]);
         }
+    }
+    // what a state is after the options, and what the next step finds
+    Vec<T> settle(int value, Vec<T> fresh, int64_t t, int64_t rank, int64_t u, int lanes, int64_t parity) {
+        int64_t row = g.row[rank], at = (t * c.batch + row) * H + u, next = c.reverse ? t - 1 : t + 1;
+        Vec<T> now = fresh;
+        if (value < 2 * S) {
+            int s = value - S;
+            if (c.fresh[s]) store(c.fresh[s] + at, fresh, lanes);
+            if (c.zone[s] != 0) now = zoned(c, s, t, row, u, fresh, load(source(s, parity) + rank * wide + u));
+        }
+        Vec<T> kept = now;
+        if (value < 2 * S && next >= 0 && next < g.length[rank] && anew(c, next, row))
+            kept = start(c, value - S, row, u, lanes);
+        for (int e = 0; e < C::edges && c.gal; e++)
+            if (C::edge_value[e] == value)
+                store(seen[e][C::edge_later[e] ? 1 - parity : 0] + rank * wide + u,
+                      kept * load(gal[e] + rank * wide + u));
+        store(source(value, parity) + rank * wide + u, kept);
+        return now;
     }
     template <int k>
     void elementwise(int64_t t, int64_t r, int rows, int64_t ub, int64_t parity, const T* const* arrivals,
@@ -193,7 +284,10 @@ template <class C, class T> class Forward {
                 int lanes = int(std::min<int64_t>(L, H - u));
                 for (int i = 0; i < Stage::writes_count; i++) {
                     int value = Stage::writes[i];
-                    store(source(value, parity) + (r + m) * wide + u, write[i]);
+                    if (__builtin_expect(c.special, 0))
+                        write[i] = settle(value, write[i], t, r + m, u, lanes, parity);
+                    else
+                        store(source(value, parity) + (r + m) * wide + u, write[i]);
                     if (T* history = c.history[value - S]) store(history + at * H + u, write[i], lanes);
                 }
                 if (c.lines)

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "call.h"
+#include "options.h"
 #include "product.h"
 #include "team.h"
 
@@ -48,6 +48,15 @@ struct Share {
     Share(int64_t blocks, int member, int members)
         : first(blocks * member / members), last(blocks * (member + 1) / members) {}
 };
+
+// recurrent dropout's masks of a group's rows, by edge: [rank, wide]
+template <class C, class T> void draw_masks(const Call<T>& c, const Group<T>& g, int64_t wide, T* const* masks) {
+    for (int e = 0; e < C::edges; e++)
+        for (int64_t r = 0; r < g.size(); r++)
+            for (int64_t u = 0; u + Lanes<T>::count <= wide; u += Lanes<T>::count)
+                store(masks[e] + r * wide + u,
+                      dropped(c, c.gal_key[C::edge_stage[e]], 0, g.row[r], C::edge_seen[e] * c.hidden + u));
+}
 
 // Layout of the panels, each [K, Block::units]: input products by arrival and block; recurrent products by stage,
 // arrival and block; or, backward, by stage, seen value and block, with K = arrivals of the stage * H.

@@ -14,7 +14,7 @@ template <class C, class T> void pack_panels(const Call<T>& c, bool backward, in
     const int64_t H = c.hidden, blocks = Block<T>::count(H), N = Block<T>::units;
     Share mine(blocks, member, members);
     for (int64_t ub = mine.first; ub < mine.last; ub++) {
-        if (!backward)
+        if (!backward && !c.normed)
             for (int a = 0; a < C::fed; a++)
                 pack(c.w + (a * H + ub * N) * c.inputs, c.inputs, 1, H - ub * N, c.inputs,
                      c.packed + panels.inputs + (a * blocks + ub) * c.inputs * N);
@@ -73,6 +73,9 @@ template <class C, class T> void collect(const Call<T>& c, const Backward<C, T>*
         for (int64_t u = 0; to && u < c.hidden; u++) to[u] = first ? part[u] : to[u] + part[u];
     };
     for (int k = 0; k < C::fixed; k++) add(c.d_units[2 * C::states + C::between + k], from->d_unit[k]);
+    for (int k = 0; k < C::stages && c.normed; k++)
+        for (int p = 0; p < C::products[k] && C::sees[k]; p++)
+            add(c.d_gain[k] + p * c.hidden, from->d_gain + (C::first_product[k] + p) * Block<T>::stride(c.hidden));
     for (int a = 0; a < C::arrivals; a++)
         add(c.d_bias ? c.d_bias + a * c.hidden : nullptr, from->d_bias + a * Block<T>::stride(c.hidden));
 }

@@ -27,11 +27,15 @@ template <class T> struct Lanes;
 template <> struct Lanes<float> {
     typedef float vec __attribute__((vector_size(KARUSSELL_BYTES)));
     typedef int32_t mask __attribute__((vector_size(KARUSSELL_BYTES)));
+    typedef uint32_t numbers __attribute__((vector_size(KARUSSELL_BYTES)));  // 32 bits a lane
+    typedef int32_t signs __attribute__((vector_size(KARUSSELL_BYTES)));
     static constexpr int count = KARUSSELL_BYTES / 4;
 };
 template <> struct Lanes<double> {
     typedef double vec __attribute__((vector_size(KARUSSELL_BYTES)));
     typedef int64_t mask __attribute__((vector_size(KARUSSELL_BYTES)));
+    typedef uint32_t numbers __attribute__((vector_size(KARUSSELL_BYTES / 2)));
+    typedef int32_t signs __attribute__((vector_size(KARUSSELL_BYTES / 2)));
     static constexpr int count = KARUSSELL_BYTES / 8;
 };
 template <class T> using Vec = typename Lanes<T>::vec;
