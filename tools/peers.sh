@@ -12,4 +12,5 @@ folder=${1:-$root/build/peers}
 "$folder/bin/pip" install -q -c "$root/constraints.txt" torch
 "$folder/bin/pip" install -q -c "$root/constraints.txt" --build-constraint "$root/constraints.txt" -e "$root"
 "$folder/bin/pip" install -q -c "$root/constraints.txt" "torchrecurrent>=0.2.5" "onnxruntime>=1.20"
+"$folder/bin/pip" install -q -c "$root/constraints.txt" "kenlm-ex>=0.2.1"
 "$folder/bin/python" -c "import onnxruntime, torchrecurrent, karussell, torch; print('ready: torch', torch.__version__)"
