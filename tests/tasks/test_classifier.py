@@ -251,6 +251,24 @@ def test_the_floor_is_the_nearest_neighbour() -> None:
     assert Floor.from_json(floor.to_json(), floor.tensors()).predict(train) == floor.predict(train)
 
 
+def test_the_floor_compares_in_the_way_that_serves_best_in_training() -> None:
+    rng = np.random.default_rng(0)
+    shape = {"up": np.linspace(-1, 1, 8), "down": np.linspace(1, -1, 8)}
+    # what a series is, is in its shape; where it lies says nothing
+    raised = [
+        Example(str(k), 50 * rng.normal() + shape[("up", "down")[k % 2]], label=("up", "down")[k % 2])
+        for k in range(20)
+    ]
+    floor = Floor.fit(raised)
+    assert floor.own
+    assert floor.predict([Example("x", 900 + shape["down"])]) == ["down"]
+    # what a series is, is in its length
+    lengths = [Example(str(k), rng.normal(size=4 + 8 * (k % 2)) + 5, label=("short", "long")[k % 2]) for k in range(20)]
+    floor = Floor.fit(lengths)
+    assert not floor.stretched
+    assert floor.predict([Example("x", np.full(12, 5.0)), Example("y", np.full(30, 5.0))]) == ["long", "long"]
+
+
 def test_recall_and_interval_by_hand() -> None:
     assert mean_recall(["a", "a", "b"], ["a", "b", "b"]) == pytest.approx((1 + 0.5) / 2)
     low, high = share_interval(8, 10)

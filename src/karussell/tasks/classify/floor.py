@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from karussell.tasks.sequences.scaling import fill
 
 # training sequences that the nearest neighbour keeps, at most, evenly spread
 KEPT = 20_000
-# points that series of unequal length are brought to, at most
+# sequences on which its ways of comparing are tried, at most
+TRIED = 2000
+# points of a series that are compared, at most
 POINTS = 500
 
 
@@ -22,7 +24,9 @@ POINTS = 500
 class Floor:
     """For series the nearest neighbour by Euclidean distance; for tokens the most frequent label of the training data.
 
-    Gaps are filled along straight lines; where training series differ in length, all are stretched to the longest.
+    Gaps are filled along straight lines. Series are compared as they are or by their own mean and spread; those of
+    unequal length are stretched to the longest, or filled up with zeros. Of these ways the one is taken that finds the
+    most labels among the training series themselves, none being its own neighbour.
     """
 
     majority: str
@@ -30,9 +34,14 @@ class Floor:
     vectors: np.ndarray | None = None
     """[N, points * C]."""
     labels: tuple[str, ...] = ()
-    points: int = 0
+    longest: int = 0
+    """Steps of the longest training series."""
     every: int = 1
     """One of so many training sequences is kept."""
+    own: bool = False
+    """Whether series are compared by their own mean and spread."""
+    stretched: bool = True
+    """Whether shorter series are stretched; else filled up."""
 
     @classmethod
     def fit(cls, train: Sequence[Example]) -> "Floor":
@@ -42,11 +51,15 @@ class Floor:
         majority = min(counts, key=lambda label: (-counts[label], label))
         if train[0].values is None:
             return cls(majority)
-        every = -(-len(train) // KEPT)
-        kept = train[::every]
-        points = min(POINTS, max(example.steps for example in train))
-        vectors = np.stack([_vector(example, points) for example in kept])
-        return cls(majority, vectors, tuple(str(example.label) for example in kept), points, every)
+        longest = max(example.steps for example in train)
+        uneven = min(example.steps for example in train) < longest
+        ways = [
+            cls(majority, longest=longest, own=own, stretched=stretched)
+            for own in (False, True)
+            for stretched in ((True, False) if uneven else (True,))
+        ]
+        tried = [way._remembering(train, TRIED) for way in ways]
+        return max(tried, key=lambda way: way._right(train))._remembering(train, KEPT)
 
     @property
     def name(self) -> str:
@@ -60,12 +73,12 @@ class Floor:
         found: list[str] = []
         squares = (self.vectors**2).sum(1)
         for first in range(0, len(data), 256):
-            x = np.stack([_vector(example, self.points) for example in data[first : first + 256]])
+            x = np.stack([self._vector(example) for example in data[first : first + 256]])
             distance = squares - 2 * x @ self.vectors.T
             if among_itself:
-                own = np.arange(first, first + len(x))
-                own = own[own % self.every == 0]
-                distance[own - first, own // self.every] = np.inf
+                place = np.arange(first, first + len(x))
+                place = place[place % self.every == 0]
+                distance[place - first, place // self.every] = np.inf
             found += [self.labels[k] for k in distance.argmin(1).tolist()]
         return found
 
@@ -75,25 +88,44 @@ class Floor:
 
     def to_json(self) -> dict[str, Any]:
         """The rest."""
-        return {
-            "majority": self.majority,
-            "labels": list(self.labels),
-            "points": self.points,
-            "every": self.every,
-        }
+        names = ("majority", "longest", "every", "own", "stretched")
+        return {name: getattr(self, name) for name in names} | {"labels": list(self.labels)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], tensors: dict[str, Tensor]) -> "Floor":
         """Read what `to_json` and `tensors` gave."""
         vectors = tensors["vectors"].numpy() if "vectors" in tensors else None
-        labels, points, every = tuple(values["labels"]), int(values["points"]), int(values["every"])
-        return cls(str(values["majority"]), vectors, labels, points, every)
+        return cls(
+            str(values["majority"]),
+            vectors,
+            tuple(values["labels"]),
+            int(values["longest"]),
+            int(values["every"]),
+            bool(values["own"]),
+            bool(values["stretched"]),
+        )
 
+    def _remembering(self, train: Sequence[Example], most: int) -> "Floor":
+        every = -(-len(train) // most)
+        kept = train[::every]
+        vectors = np.stack([self._vector(example) for example in kept])
+        return replace(self, vectors=vectors, labels=tuple(str(example.label) for example in kept), every=every)
 
-def _vector(example: Example, points: int) -> np.ndarray:
-    assert example.values is not None
-    values = fill(example.values)
-    if len(values) != points:
-        places = np.linspace(0, len(values) - 1, points)
-        values = np.stack([np.interp(places, np.arange(len(values)), channel) for channel in values.T], 1)
-    return values.astype(np.float32).ravel()
+    def _right(self, train: Sequence[Example]) -> int:
+        kept = train[:: self.every]
+        said = replace(self, every=1).predict(kept, among_itself=True)
+        return sum(label == example.label for label, example in zip(said, kept, strict=True))
+
+    def _vector(self, example: Example) -> np.ndarray:
+        assert example.values is not None
+        values = fill(example.values)
+        if self.own:
+            spread = values.std(0)
+            values = (values - values.mean(0)) / np.where(spread > 0, spread, 1)
+        if not self.stretched:
+            values = np.pad(values[: self.longest], ((0, max(0, self.longest - len(values))), (0, 0)))
+        points = min(POINTS, self.longest)
+        if len(values) != points:
+            places = np.linspace(0, len(values) - 1, points)
+            values = np.stack([np.interp(places, np.arange(len(values)), channel) for channel in values.T], 1)
+        return values.astype(np.float32).ravel()
