@@ -28,7 +28,7 @@ WINDOWS = 20_000
 def train_forecaster(
     train: SeriesSet,
     valid: SeriesSet | None,
-    out: Path,
+    out: Path | str,
     config: ForecasterConfig | None = None,
     *,
     title: str = "",
@@ -37,6 +37,7 @@ def train_forecaster(
 ) -> dict[str, Any]:
     """Train on series, measure on `valid` or on the end that is held out, leave the folder; gives its result.json."""
     started = time.monotonic()
+    out = Path(out)
     notes = train.notes + (valid.notes if valid is not None else ())
     if valid is None:
         train, valid = held_out(train, config or ForecasterConfig())
