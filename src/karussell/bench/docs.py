@@ -11,7 +11,7 @@ This page is made from the files in `benchmarks/results` by
 
     python -m karussell.bench docs benchmarks/results/*.json --out docs/benchmarks.md
 
-and measured by `karussell bench layers --json benchmarks/results/NAME.json`.
+and measured by `karussell bench layers --json benchmarks/results/NAME.json`, or `karussell bench ctc --json ...`.
 
 - Nothing is timed before the engine's output, final state and gradients are the float64 reference's, for every cell
   and every size of the bench. Peers with the same equations get the same weights, and must give the same output.
@@ -25,6 +25,9 @@ and measured by `karussell bench layers --json benchmarks/results/NAME.json`.
 - `variants` compares a cell with our own plain LSTM, its time scaled by the number of gates over 4;
   `variants-by-products` scales by the numbers of weights instead, for cells whose gates see more than the output.
 - `step-product` compares a step with the one matrix-vector product it cannot do without.
+- `loss`, `loss-large-vocabulary` and `loss-from-logits` are the CTC loss, forward and backward, against
+  `torch.nn.functional.ctc_loss` from the same float32 numbers; its value and gradient must be the float64 reference's
+  first. `loss-threads` compares ours with itself on one thread; small batches use one anyway, and differ by chance alone.
 """
 
 HEAD = ("case", "ours ms", "peer", "peer ms", "ratio", "spread", "engine", "of peak")

@@ -70,8 +70,8 @@ def ctc_loss(
 
     `entropy` takes that many times the entropy of the paths, H(path | target, x) in nats, from the loss, so
     that a network keeps more than one alignment open (Liu, Jin and Zhang, NeurIPS 2018). `smoothing` = s
-    makes the loss (1 - s) loss + s sum_t KL(y_t || uniform), which holds back over-confident frames (Kim,
-    Seltzer, Li and Zhao, 2017).
+    makes the loss (1 - s) loss + s sum_t KL(y_t || uniform), which holds back over-confident frames (after Kim,
+    Seltzer, Li and Zhao, 2017; their formula from memory).
 
     A row is impossible when its target needs more frames than there are: one a label, and a blank between
     two equal neighbours; or when probabilities of exactly 0 close every path, or all but paths of a

@@ -81,11 +81,13 @@ template <class T, class F> int64_t every_row(const Call<T>& c, F run) {
 #pragma omp parallel num_threads(members) if (members > 1) reduction(+ : failed)
 #endif
     {
-        Memory memory;
+        // a call that returns its memory to the system pays for every page of it again
+        static thread_local Memory memory;
 #ifdef _OPENMP
 #pragma omp for schedule(dynamic, 1)
 #endif
         for (int64_t b = 0; b < c.batch; b++) failed += !run(b, c.labels + start[b], memory);
+        memory.rest();
     }
     return failed ? kMemory : kDone;
 }
@@ -150,12 +152,13 @@ template <class T> int64_t spread(const Call<T>& c) {
             if (nothing) continue;
             if (c.logits) {
                 const T* x = c.x + t * c.x_step + b * c.x_row;
-                T shift = c.shift[t * c.batch + b], block[N];
+                T shift = c.shift[t * c.batch + b];
                 for (int64_t k = 0; k < c.classes; k += N) {
-                    int64_t count = c.classes - k < N ? c.classes - k : N;
-                    for (int64_t j = 0; j < N; j++) block[j] = j < count ? x[(k + j) * c.x_class] - shift : T(0);
-                    store<T>(block, ordinary_exponential<T>(load(block)) * g);
-                    std::memcpy(out + k, block, size_t(count) * sizeof(T));
+                    Vec<T> y = ordinary_exponential<T>(classes_from<T>(x, k, c.classes, c.x_class, shift) - shift) * g;
+                    if (k + N <= c.classes)
+                        store<T>(out + k, y);
+                    else
+                        std::memcpy(out + k, &y, size_t(c.classes - k) * sizeof(T));
                 }
             }
             const T* share = c.occupancy + (t * c.batch + b) * (c.width + 1);

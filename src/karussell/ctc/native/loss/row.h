@@ -22,6 +22,10 @@ INLINE int64_t rounded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 class Memory {
   public:
     ~Memory() { std::free(data_); }
+    // for the next call, unless it is much
+    void rest() {
+        if (size_ > (int64_t(1) << 23)) std::free(data_), data_ = nullptr, size_ = 0;
+    }
     template <class U> U* get(int64_t count) {
         int64_t bytes = rounded(count * int64_t(sizeof(U)) + 64, 64);
         if (bytes > size_) {
@@ -109,30 +113,34 @@ template <class T> struct Row {
     }
 };
 
+// as many of x[k], x[k + 1], ... as there are lanes; `rest` where the classes end
+template <class T> INLINE Vec<T> classes_from(const T* x, int64_t k, int64_t classes, int64_t stride, T rest) {
+    constexpr int64_t N = Lanes<T>::count;
+    if (stride == 1 && k + N <= classes) return load(x + k);
+    T block[N];
+    for (int64_t j = 0; j < N; j++) block[j] = k + j < classes ? x[(k + j) * stride] : rest;
+    return load(block);
+}
+
 // log sum over k of exp(x[k]) of logits; -inf logits count as nothing, NaN goes through
 template <class T> T log_sum_exp(const T* x, int64_t classes, int64_t stride) {
     constexpr int64_t N = Lanes<T>::count;
-    T top = -INFINITY;
-    T block[N];
-    bool nan = false;
-    for (int64_t k = 0; k < classes; k++) {
-        T v = x[k * stride];
-        top = v > top ? v : top;
+    Vec<T> tops = all<T>(T(-INFINITY)), sums{};
+    Whole<T> nan{};
+    for (int64_t k = 0; k < classes; k += N) {
+        Vec<T> v = classes_from<T>(x, k, classes, stride, T(-INFINITY));
+        tops = most<Vec<T>>(v, tops);
         nan |= v != v;
     }
-    if (nan || !(top <= std::numeric_limits<T>::max())) return NAN;
-    if (top == -INFINITY) return top;
-    Vec<T> sums{};
-    for (int64_t k = 0; k < classes; k += N) {
-        Vec<T> v;
-        if (stride == 1 && k + N <= classes) {
-            v = load(x + k);
-        } else {
-            for (int64_t j = 0; j < N; j++) block[j] = k + j < classes ? x[(k + j) * stride] : T(-INFINITY);
-            v = load(block);
-        }
-        sums += ordinary_exponential<T>(v - top);
+    T top = -INFINITY;
+    for (int64_t j = 0; j < N; j++) {
+        if (nan[j]) return NAN;
+        top = tops[j] > top ? tops[j] : top;
     }
+    if (!(top <= std::numeric_limits<T>::max())) return NAN;
+    if (top == -INFINITY) return top;
+    for (int64_t k = 0; k < classes; k += N)
+        sums += ordinary_exponential<T>(classes_from<T>(x, k, classes, stride, T(-INFINITY)) - top);
     return top + std::log(total<T>(sums));
 }
 
