@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from karussell.bench import ctc_loss, machine
+from karussell.bench import ctc_loss, ctc_search, machine
 from karussell.bench.ctc_case import Case
 from karussell.bench.layers import silent
 from karussell.bench.result import Result, Row, median, name_of, spread
@@ -11,7 +11,7 @@ from karussell.bench.timing import turn_about
 from karussell.errors import InputError
 from karussell.files import write_atomic
 
-GROUPS: dict[str, Callable[[bool], Iterator[Case]]] = {**ctc_loss.GROUPS}
+GROUPS: dict[str, Callable[[bool], Iterator[Case]]] = {**ctc_loss.GROUPS, **ctc_search.GROUPS}
 """The groups by name; each gives its cases, fewer of them when it should be quick."""
 
 # seconds a case takes altogether

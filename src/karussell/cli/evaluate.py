@@ -6,6 +6,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from karussell.cli.command import Command
+from karussell.cli.language import declare_language, language, tuned
 from karussell.cli.words import describe
 
 
@@ -21,6 +22,13 @@ def declare(parser: ArgumentParser) -> None:
     parser.add_argument("--history", type=str | None, default=None, help="of a forecaster: the rows before DATA")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda, cuda:1, mps")
+    declare_language(parser)
+    parser.add_argument(
+        "--tune", type=str | None, default=None, metavar="VALID", help="find alpha and beta on this data"
+    )
+    parser.add_argument(
+        "--changes", type=str | None, default=None, metavar="FILE", help="page of what language changed"
+    )
 
 
 def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every command gets them
@@ -35,11 +43,19 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
         result = front(task).evaluate(Path(given.model), given.data, given.history, given.device)
         print(json.dumps(result) if given.json else "\n".join(lines(result)))
         return 0
+    from karussell.files import write_atomic
     from karussell.tasks import Transcriber
+    from karussell.tasks.language import changes_page
     from karussell.tasks.named import named_data
 
     model = Transcriber.load(given.model, device=given.device)
-    result = model.evaluate(named_data(given.data))
+    asked, data = tuned(model, language(given), given.tune), named_data(given.data)
+    plain = model.transcribe(data) if asked is not None and given.changes else []
+    found = model.knows(asked).transcribe(data)
+    result = model.score(data, found)
+    if asked is not None and given.changes:
+        rates = (model.score(data, plain), result)
+        write_atomic(given.changes, changes_page(model, data, plain, found, rates, asked))
     print(json.dumps(result) if given.json else describe(result))
     return 0
 

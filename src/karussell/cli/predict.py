@@ -7,6 +7,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from karussell.cli.command import Command, complain, note
+from karussell.cli.language import declare_language, language
 from karussell.cli.live import run_live
 from karussell.errors import InputError
 
@@ -25,6 +26,7 @@ def declare(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a recording, with times and confidences")
     parser.add_argument("--times", action="store_true", help="one line a label: start, end, confidence")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda, cuda:1, mps")
+    declare_language(parser)
 
 
 def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every command gets them
@@ -44,7 +46,7 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
         return 0
     from karussell.tasks import Transcriber
 
-    model = Transcriber.load(given.model, device=given.device)
+    model = Transcriber.load(given.model, device=given.device).knows(language(given))
     status = 0
     for name in given.files:
         try:

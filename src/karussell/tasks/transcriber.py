@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from karussell.ctc import Hypothesis, ctc_loss, greedy, label_error_rate, word_error_rate
+from karussell.ctc.search import Decoder
 from karussell.data.audio import check_samples, read_audio
 from karussell.data.batches import Batch, Loader, pad
 from karussell.data.features import Features, Normalisation
@@ -30,6 +31,7 @@ from karussell.tasks.config import TranscriberConfig, from_json, to_json
 from karussell.tasks.examples import normalised, read
 from karussell.tasks.flat_start import Aligned, AlignedEpoch, frame_loss
 from karussell.tasks.folder import CONFIG, TASK, WEIGHTS, read_model, remove_run, write_model
+from karussell.tasks.language import Language, decoder, joined, moved
 from karussell.tasks.network import Network
 from karussell.tasks.pauses import cut_at_pauses
 from karussell.tasks.pretrained import local, write_card
@@ -53,6 +55,7 @@ class Transcriber:
             self.network = Network(config.features.bands, vocabulary.size, config.network)
         self.network.eval()
         self.history: History | None = None
+        self.decoder: Decoder | None = None
 
     @classmethod
     def fit(
@@ -187,6 +190,11 @@ class Transcriber:
             say(f"{name}: resampled from {source} to {own} samples a second, the model's rate")
         return samples
 
+    def knows(self, language: Language | None) -> Self:
+        """Search with a language model, a lexicon or phrases from now on; None goes back to the best path."""
+        self.decoder = None if language is None else decoder(self, language)
+        return self
+
     def transcribe(self, data: Sequence[Utterance]) -> list[Hypothesis]:
         """The hypotheses of many utterances, in their order."""
         return self._recognise([utterance.samples(self.config.features.rate) for utterance in data])
@@ -314,17 +322,20 @@ class Transcriber:
             parts = []
             for first, last in cuts:
                 log_probs = next(found)
-                [part] = greedy(
-                    log_probs[:, None],
-                    [len(log_probs)],
-                    symbols=self.vocabulary.symbols,
-                    separator="" if self.vocabulary.unit == "character" else " ",
-                    blank=self.vocabulary.blank,
-                    frame_seconds=frame_seconds,
-                )
-                parts.append(_moved(part, first / rate, last / rate))
+                if self.decoder is not None:
+                    [part] = self.decoder.decode(log_probs[:, None])
+                else:
+                    [part] = greedy(
+                        log_probs[:, None],
+                        [len(log_probs)],
+                        symbols=self.vocabulary.symbols,
+                        separator="" if self.vocabulary.unit == "character" else " ",
+                        blank=self.vocabulary.blank,
+                        frame_seconds=frame_seconds,
+                    )
+                parts.append(moved(part, first / rate, last / rate))
             results.append(
-                _joined(parts, " " if " " in self.vocabulary.symbols or self.vocabulary.unit == "word" else "")
+                joined(parts, " " if " " in self.vocabulary.symbols or self.vocabulary.unit == "word" else "")
             )
         return results
 
@@ -346,28 +357,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "unknown"
     return found
-
-
-def _moved(found: Hypothesis, start: float, end: float) -> Hypothesis:
-    # the last frame may reach beyond the recording
-    return Hypothesis(
-        found.tokens,
-        found.text,
-        tuple(start + time for time in found.starts),
-        tuple(min(end, start + time) for time in found.ends),
-        found.confidences,
-        found.score,
-    )
-
-
-def _joined(parts: Sequence[Hypothesis], separator: str) -> Hypothesis:
-    if len(parts) == 1:
-        return parts[0]
-    return Hypothesis(
-        tuple(token for part in parts for token in part.tokens),
-        separator.join(part.text.strip() for part in parts if part.text.strip()),
-        tuple(time for part in parts for time in part.starts),
-        tuple(time for part in parts for time in part.ends),
-        tuple(confidence for part in parts for confidence in part.confidences),
-        sum(part.score for part in parts),
-    )
