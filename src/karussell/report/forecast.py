@@ -126,7 +126,7 @@ def fan_plot(fan: Fan, width: float) -> Html:
 def coverage_plot(rows: Sequence[tuple[float, float]], width: float) -> Html:
     """Draw the share of values below each quantile over its level; a forecast that means what it says is diagonal."""
     with style():
-        drawn = new_figure(min(width, 4.2), 3.2)
+        drawn = new_figure(width, 2.9)
         axes = drawn.add_subplot()
         axes.grid(axis="x")
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))

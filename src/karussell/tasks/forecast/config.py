@@ -57,7 +57,7 @@ class ForecasterConfig:
     network: ForecastNetworkConfig = field(default_factory=ForecastNetworkConfig)
     """The shape of the network."""
     train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(epochs=20, learning_rate=2e-3, warmup=0.05, clip=1.0, log_steps=20)
+        default_factory=lambda: TrainConfig(epochs=20, learning_rate=2e-3, warmup=0.05, clip=1.0, log_steps=5)
     )
     """How it is trained."""
     batch_size: int = 256

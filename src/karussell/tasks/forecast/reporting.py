@@ -105,9 +105,10 @@ def _panels(model: Forecaster) -> tuple[Panel, ...]:
         curve(history.rows, "epoch", "loss", "training"),
         curve(history.rows, "epoch", "valid_loss", "validation"),
     )
-    # a likelihood may be negative
-    positive = all(value > 0 for line in lines for value in line.y)
-    return (Panel("Loss", lines, log=positive, mark=float(best[-1]) if best else None),)
+    # a likelihood may be negative, and within a decade a plain axis is read more easily
+    found = [value for line in lines for value in line.y]
+    wide = bool(found) and min(found) > 0 and max(found) > 20 * min(found)
+    return (Panel("Loss", lines, log=wide, mark=float(best[-1]) if best else None),)
 
 
 def _fans(
