@@ -1,7 +1,9 @@
 """`karussell train DATA --out DIR`: from data to a model folder; the task is that of the data, or the one named."""
 
 import dataclasses
+import os
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 from karussell.cli.command import Command, complain, is_full, note
 from karussell.cli.digits import leave_one_out, train_digits
 from karussell.cli.front import TRANSCRIBE, add_common, chosen_task, declare_front, train_front
+from karussell.cli.launch import is_launched, launch, launched
 from karussell.cli.options import add_fields, default_of, field_help
 from karussell.cli.words import opening, percent
 
@@ -57,6 +60,7 @@ def declare(parser: ArgumentParser) -> None:
     from karussell.tasks import TranscriberConfig
 
     add_common(parser, "manifest (.jsonl, .csv or .tsv with audio and text), or digits; karussell tasks lists others")
+    parser.add_argument("--devices", type=int, default=1, help="processes on this machine; on several, use torchrun")
     parser.add_argument(
         "--valid", type=str | None, default=None, help="manifest that validates; without it a share is held out"
     )
@@ -90,9 +94,16 @@ def presets(given: Namespace) -> dict[str, Any]:
 def run(given: Namespace, words: list[str]) -> int:
     """Train, and say what to do next; an interrupted run says how to go on."""
     from karussell.tasks.folder import RESULT, claim
+    from karussell.train import Terminated
 
     out = Path(given.out)
-    claim(out, resume=given.resume, overwrite=given.overwrite)
+    if launched() == 0:
+        claim(out, resume=given.resume, overwrite=given.overwrite)
+    if given.get("devices", 1) > 1 and not is_launched():
+        return launch(given.devices, words)
+    if launched() > 0:
+        # the first process speaks for all
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if given.resume and (out / RESULT).exists():
         note(f"the run in '{out}' is finished; its results are in {out / RESULT}")
         return 0
@@ -107,8 +118,8 @@ def run(given: Namespace, words: list[str]) -> int:
                 train_digits(out, config, given.speaker, overwrite=given.overwrite)
         else:
             _train_manifest(out, given)
-    except KeyboardInterrupt:
-        return complain(f"interrupted; go on with: {again(words)}", 130)
+    except KeyboardInterrupt as error:
+        return complain(f"interrupted; go on with: {again(words)}", 143 if isinstance(error, Terminated) else 130)
     except OSError as error:
         if is_full(error):
             where = error.filename or out

@@ -45,6 +45,29 @@ class AlignedEpoch(Sequence[Aligned]):
         return Aligned(batch, labels[:: self._subsampling])
 
 
+def share(batch: Batch | Aligned, rank: int, count: int) -> tuple[Batch | Aligned, float]:
+    """The rows of a batch that process `rank` of `count` computes, and what part of the batch's loss theirs is.
+
+    A process without a row gets one whose loss counts nothing, so that all take part in every step; batch norm sees it
+    once more.
+    """
+    whole = batch.batch if isinstance(batch, Aligned) else batch
+    mine = torch.arange(rank, len(whole.names), count)
+    rows = mine if len(mine) else torch.zeros(1, dtype=torch.int64)
+    part = Batch(
+        whole.x[:, rows],
+        whole.lengths[rows],
+        whole.targets[rows],
+        whole.target_lengths[rows],
+        None if whole.alignment is None else whole.alignment[:, rows],
+        tuple(whole.names[k] for k in rows.tolist()),
+    )
+    if isinstance(batch, Aligned):
+        known = (batch.labels != PASSED_OVER).sum(0)
+        return Aligned(part, batch.labels[:, rows]), float(known[mine].sum() / known.sum())
+    return part, float(whole.target_lengths[mine].sum() / whole.target_lengths.sum())
+
+
 def frame_loss(log_probs: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of log-probabilities [T', B, K] against labels [T', B], a mean over the known frames."""
     return functional.nll_loss(log_probs.flatten(0, 1), labels.flatten(), ignore_index=PASSED_OVER)

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from karussell.errors import InputError
 from karussell.nn import LSTM
+from karussell.nn.batch_norm import BatchNorm2d
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Network(nn.Module):
             nn.Conv2d(channels[k], channels[k + 1], 3, stride=stride, padding=1, bias=False)
             for k, stride in enumerate(strides)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(count) for count in config.channels)
+        self.norms = nn.ModuleList(BatchNorm2d(count) for count in config.channels)
         for stride in config.band_strides:
             bands = -(-bands // stride)
         self.project = nn.Linear(channels[-1] * bands, hidden)

@@ -17,8 +17,8 @@ CARD, RESULT = "README.md", "result.json"
 def write_card(folder: Path, config: TranscriberConfig, vocabulary: Vocabulary, weights: int, run: Path | None) -> None:
     """Write the model card into `folder`.
 
-    With `run`, the folder that training has left, it shows the figures of its result.json; without, it says that nothing
-    was measured.
+    With `run`, the folder that training has left, it shows the figures of its result.json; without, it says that
+    nothing was measured.
     """
     result = read_json(run / RESULT) if run is not None else {}
     write_atomic(folder / CARD, card(folder.name, config, vocabulary, weights, result))

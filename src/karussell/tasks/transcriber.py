@@ -29,7 +29,7 @@ from karussell.runtime import ChunkedStream, LiveStream, Recogniser
 from karussell.runtime.plan import plan_of
 from karussell.tasks.config import TranscriberConfig, from_json, to_json
 from karussell.tasks.examples import normalised, read
-from karussell.tasks.flat_start import Aligned, AlignedEpoch, frame_loss
+from karussell.tasks.flat_start import Aligned, AlignedEpoch, frame_loss, share
 from karussell.tasks.folder import CONFIG, TASK, WEIGHTS, read_model, remove_run, write_model
 from karussell.tasks.language import Language, decoder, joined, moved
 from karussell.tasks.network import Network
@@ -37,6 +37,7 @@ from karussell.tasks.pauses import cut_at_pauses
 from karussell.tasks.pretrained import local, write_card
 from karussell.train import History, Progress, fit
 from karussell.train.randomness import keyed
+from karussell.train.together import rank
 
 # frames of one batch while recognising, padding included: bounds the memory
 FRAMES = 20_000
@@ -102,7 +103,7 @@ class Transcriber:
         task = to_json(config)
         # what of it may change within a run is known to the loop
         del task["train"]
-        if overwrite:
+        if overwrite and rank() == 0:
             remove_run(Path(out))
         model.history = fit(
             model.network,
@@ -113,9 +114,11 @@ class Transcriber:
             config.train,
             meta={"task": task, "vocabulary": vocabulary.symbols, "data": [examples.digest, unseen.digest]},
             progress=progress,
+            share=share,
         )
         model.network.eval()
-        model.save(out)
+        if rank() == 0:
+            model.save(out)
         return model
 
     def batches(self, loader: Loader, epoch: int) -> Sequence[Batch | Aligned]:

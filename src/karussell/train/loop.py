@@ -5,6 +5,7 @@ a batch depends on (seed, epoch, index) alone, chance inside the model on (seed,
 step, and the rest is in the checkpoint.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from karussell.train.prefetch import ahead
 from karussell.train.progress import Progress
 from karussell.train.run import Run
 from karussell.train.step import DivergedError, Measured, Stepper
+from karussell.train.together import Share, rank
 
 Batch = TypeVar("Batch")
 
@@ -53,6 +55,7 @@ def fit(
     *,
     meta: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    share: Share | None = None,
 ) -> History:
     """Train `model` in place and leave it with the best validated weights, on the device it came from.
 
@@ -64,15 +67,20 @@ def fit(
     With `config.budget` the learning rate falls with the time that is spent, if that runs out before the epochs do;
     such a run depends on the machine's speed, and repeats to the same bits only by its steps.
 
+    Where a launcher (torchrun) has started several processes, each calls this with the same arguments, and `share` says
+    what part of a batch is whose; the first one writes. See `train.together`.
+
     At a loss or gradient that is not finite the run goes back to its newest checkpoint with half the learning rate, and
     says so; at the fourth it raises DivergedError. InputError when `out` holds a different run; KeyboardInterrupt at
     Ctrl-C, or its kind Terminated at SIGTERM, after a checkpoint.
     """
     show = progress if progress is not None else Progress()
+    if rank() > 0:
+        show = Progress(stream=open(os.devnull, "w"))  # noqa: SIM115 - it lasts as long as the run
     # where every core already computes, a thread that prepares batches makes all of them wait for one
     spare = 1 if config.prefetch else 0
     with threads(config.threads or max(1, torch.get_num_threads() - spare)):
-        return _fit(model, loss_fn, batches, validate, out, config, meta or {}, show)
+        return _fit(model, loss_fn, batches, validate, out, config, meta or {}, show, share)
 
 
 def _fit(
@@ -84,13 +92,19 @@ def _fit(
     config: TrainConfig,
     meta: Mapping[str, Any],
     show: Progress,
+    share: Share | None,
 ) -> History:
-    stepper = Stepper(model, loss_fn, config)
+    stepper = Stepper(model, loss_fn, config, share)
+    together = stepper.together
     run = Run(stepper, out / "checkpoints", {"train": config.identity(), **meta})
     run.resume(show.say)
     earlier = run.seconds
 
-    with MetricsFile(out / "metrics.jsonl", keep=run.rows) as metrics, Interrupt() as interrupt, show:
+    with (
+        MetricsFile(out / "metrics.jsonl", keep=run.rows, write=together.writes) as metrics,
+        Interrupt() as interrupt,
+        show,
+    ):
         clock = _Clock(run.seconds)
 
         def write(row: Row) -> None:
@@ -102,6 +116,11 @@ def _fit(
             run.save()
             clock.saved()
 
+        def spent_share(validations: int) -> float:
+            # the first process's clock is everybody's
+            share = clock.share(config.budget, validations=validations)
+            return together.first(share) if config.budget else share
+
         while not run.stopped:
             epoch = batches(run.epoch)
             if not len(epoch):
@@ -110,7 +129,7 @@ def _fit(
             show.plan(run.step, run.step - run.index + len(epoch) * (config.epochs - run.epoch))
             fell = False
             for batch in ahead(epoch, run.index, config.prefetch):
-                done = max((run.epoch + run.index / len(epoch)) / config.epochs, clock.share(config.budget))
+                done = max((run.epoch + run.index / len(epoch)) / config.epochs, spent_share(0))
                 try:
                     measured = stepper.take(run.step, done, batch)
                 except DivergedError as error:
@@ -126,18 +145,18 @@ def _fit(
                     run.shown.update(loss=row["loss"], rate=measured.rate)
                     run.window.clear()
                 show.update(run.step, {"epoch": run.epoch + 1, **run.shown})
-                if interrupt.asked:
+                if together.any(interrupt.asked):
                     save()
                     raise interrupt.stop()
                 if clock.since_saved() >= config.checkpoint_seconds:
                     save()
-                if clock.share(config.budget, validations=1) >= 1:
+                if spent_share(1) >= 1:
                     break
             if fell:
                 continue
             at = round(run.epoch + run.index / len(epoch), 4)
             run.epoch, run.index = run.epoch + 1, 0
-            spent = clock.share(config.budget, validations=1) >= 1
+            spent = spent_share(1) >= 1
             last = spent or run.epoch == config.epochs
             if validate is not None and (last or run.epoch % config.validate_epochs == 0):
                 with clock.validation():

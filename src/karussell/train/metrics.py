@@ -13,9 +13,10 @@ Row = dict[str, Any]
 class MetricsFile:
     """Appends rows to metrics.jsonl after its first `keep` rows; later ones, of a lost future, are dropped."""
 
-    def __init__(self, path: Path, *, keep: int) -> None:
+    def __init__(self, path: Path, *, keep: int, write: bool = True) -> None:
         self.rows: list[Row] = read_metrics(path)[:keep]
-        self._path = path
+        # a process that does not write keeps its rows to itself
+        self._path = path if write else Path(os.devnull)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._begin()
 
@@ -38,6 +39,9 @@ class MetricsFile:
         self._file.close()
 
     def _begin(self) -> None:
+        if self._path == Path(os.devnull):
+            self._file = self._path.open("a")
+            return
         partial = self._path.with_name(f".{self._path.name}.partial")
         partial.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
         os.replace(partial, self._path)

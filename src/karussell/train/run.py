@@ -60,8 +60,10 @@ class Run:
             self._stepper.model.load_state_dict(self._stepper.average.tensors)
 
     def save(self) -> None:
-        """Write a checkpoint of this moment between two steps."""
+        """Write a checkpoint of this moment between two steps; of several processes, the first one does."""
         stepper = self._stepper
+        if not stepper.together.writes:
+            return
         tensors = {f"model/{name}": tensor for name, tensor in stepper.model.state_dict().items()}
         for index, slots in stepper.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items()}
@@ -79,7 +81,15 @@ class Run:
 
     def resume(self, say: Callable[[str], None]) -> None:
         """Continue from the newest whole checkpoint, if there is one and it belongs to the same run."""
-        clear_partial(self._folder)
+        together = self._stepper.together
+        if together.writes:
+            clear_partial(self._folder)
+            self._resume(say)
+        together.wait()
+        if not together.writes:
+            self._resume(say)
+
+    def _resume(self, say: Callable[[str], None]) -> None:
         found = newest_checkpoint(self._folder, say)
         if found is None:
             # where a run goes back to that diverges before anything else was saved
@@ -105,6 +115,7 @@ class Run:
         setbacks, step = self.setbacks + 1, self.step
         self._restore(found)
         self.setbacks, self._stepper.factor = setbacks, 0.5**setbacks
+        self._stepper.together.wait()
         # a run that is killed from here on continues with this rate
         self.save()
         say(

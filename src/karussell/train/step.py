@@ -14,6 +14,7 @@ from karussell.train.config import TrainConfig
 from karussell.train.device import accelerator
 from karussell.train.randomness import keyed
 from karussell.train.schedule import warmup_cosine
+from karussell.train.together import Share, Together
 
 
 class DivergedError(KarussellError):
@@ -39,16 +40,18 @@ class Stepper:
         model: nn.Module,
         loss_fn: Callable[[nn.Module, Any], Tensor],
         config: TrainConfig,
+        share: Share | None = None,
     ) -> None:
         self.model, self.config = model, config
-        self._loss_fn = loss_fn
+        self._loss_fn, self._share = loss_fn, share
         self._engine = accelerator(config.device, config.precision)
-        if self._engine.num_processes > 1:
+        self.device = self._engine.device
+        self.together = Together(self._engine.process_index, self._engine.num_processes, self.device)
+        if self.together.count > 1 and share is None:
             raise InputError(
-                f"train.fit: {self._engine.num_processes} processes were launched, but a run is one process; "
+                f"train.fit: {self.together.count} processes were launched, but nothing says how they share a batch; "
                 "start it without a launcher"
             )
-        self.device = self._engine.device
         self.home = next((weight.device for weight in model.parameters()), self.device)
         model.to(self.device)
         decayed = [weight for weight in model.parameters() if weight.ndim > 1]
@@ -80,9 +83,12 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        with keyed(self.device, config.seed, step):
-            loss = self._loss_fn(self._wrapped, self._send(batch))
-            value = float(loss.detach())
+        rank, count = self.together.rank, self.together.count
+        with keyed(self.device, config.seed, step, *([rank] if count > 1 else [])):
+            part, weight = (batch, 1.0) if self._share is None or count == 1 else self._share(batch, rank, count)
+            # gradients are averaged over the processes, and must be summed
+            loss = self._loss_fn(self._wrapped, self._send(part)) * (weight * count)
+            value = self.together.sum(float(loss.detach()) / count)
             if not math.isfinite(value):
                 raise self._diverged("loss", value, step)
             self._stepper.zero_grad(set_to_none=True)
@@ -105,7 +111,8 @@ class Stepper:
         self.model.eval()
         averaged = self.average.in_place_of(self.model) if self.average is not None else nullcontext()
         with averaged, torch.no_grad(), keyed(self.device, self.config.seed, step, 1):
-            numbers = {name: float(number) for name, number in validate(self._wrapped).items()}
+            network = self._wrapped if self.together.count == 1 else self.model
+            numbers = {name: float(number) for name, number in validate(network).items()}
             weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         return numbers, weights
 
