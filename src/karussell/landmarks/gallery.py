@@ -66,9 +66,9 @@ def _landmark(result: Result) -> Html:
         parts.append(_strips(result))
     for picture in result.pictures:
         curves = tuple(Curve(name, tuple(x), tuple(y)) for name, x, y in picture.curves)
-        panel = Panel(picture.title, curves, picture.x_label, picture.percent, picture.log, tuple(picture.levels))
+        panel = Panel("", curves, picture.x_label, picture.percent, picture.log, tuple(picture.levels))
         plot = responsive(lambda width, panel=panel: learning_curves([panel], width), picture.title)  # type: ignore[misc]
-        parts.append(captioned(plot, picture.caption))
+        parts.append(captioned(plot, f"{picture.title}. {picture.caption}"))
     parts.append(_claims(result))
     parts.append(_details(result, said))
     return join(parts)

@@ -191,14 +191,17 @@ def _panel(axes: "Axes", panel: Panel) -> None:
         axes.set_yscale("log")
         # plain numbers: mathematical markup is not for text in a page
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    else:
+    elif all(y >= 0 for line in panel.curves for y in line.y):
         axes.set_ylim(bottom=0)
     if panel.percent:
         per_cent_axis(axes, "y")
     axes.set_title(panel.title, pad=24)
     axes.set_xlabel(panel.x_label)
     if panel.curves or panel.levels:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.02), ncols=4)
+        # more than four would not fit beside each other on a narrow screen
+        figure = axes.get_figure(root=True)
+        crowded = len(panel.curves) > 4 and figure is not None and figure.get_figwidth() < 5
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.02), ncols=2 if crowded else 4)
 
 
 def _peaks(probabilities: np.ndarray) -> list[tuple[int, int]]:

@@ -127,8 +127,8 @@ LANDMARK = Landmark(
     "sequences before the row of right ones",
     "10,000 sequences in a row: 2a every error below 0.25, 2b the error at the end below 0.25, 2c below 0.2",
     (
-        Arm("2a, p=100, literal", partial(free_of_noise, p=100, local=True, cap=15_000), published="5,040"),
-        Arm("2b, p=100, literal", partial(free_of_noise, p=100, local=False, cap=15_000), published="5,680"),
+        Arm("2a, p=100, literal", partial(free_of_noise, p=100, local=True, cap=60_000), published="5,040"),
+        Arm("2b, p=100, literal", partial(free_of_noise, p=100, local=False, cap=60_000), published="5,680"),
         *(
             Arm(f"2c, q={q}, p={p}, literal", partial(distracted, q=q, p=p, cap=cap), published=f"{n:,}")
             for (q, p), (n, cap) in SCALING.items()

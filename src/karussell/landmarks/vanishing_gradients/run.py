@@ -140,8 +140,10 @@ def pictures(rows: Rows, smoke: bool) -> list[Picture]:  # noqa: ARG001 - there 
     for name in SHORT:  # fmt: skip
         found = rows.get(name, ())
         if found:
-            y = np.exp(np.mean([[math.log(max(p[1], 1e-30)) for p in row.curve] for row in found], 0))
-            curves.append((SHORT[name], [p[0] for p in found[0].curve], [float(v) for v in y]))
+            y = np.exp(np.mean([[math.log(max(p[1], 1e-300)) for p in row.curve] for row in found], 0))
+            # what is smaller than this is nothing to a float
+            points = [(p[0], float(v)) for p, v in zip(found[0].curve, y, strict=True) if v > 1e-16]
+            curves.append((SHORT[name], [x for x, _ in points], [v for _, v in points]))
     bound = [UNITS * (WEIGHT / 4) ** q for q in LAGS]
     curves.append(("bound", list(map(float, LAGS)), bound))
     caption = (
@@ -166,7 +168,7 @@ LANDMARK = Landmark(
     (
         Arm("sigmoid, weights up to 3/n", bounded, seeds=10, published="below log10(3/4) = -0.125 in the long run"),
         Arm("carousel of 1997", carousel, seeds=10, published="0"),
-        *(Arm(f"tanh, radius {r}", partial(free, value=r), "control", seeds=10) for r in RADII),
+        *(Arm(f"tanh, radius {r}", partial(free, value=r), "control" if r <= 1 else "rival", seeds=10) for r in RADII),
         *(Arm(f"LSTM, forget bias {b:g}", partial(gated, bias=b), "rival", seeds=10) for b in BIASES),
         *(Arm(f"latch p={p}, LSTM", partial(latch, cell=LSTM, lag=p)) for p in DELAYS),
         *(
