@@ -126,7 +126,7 @@ def run_under(seeds, times, model) -> set[str]:
 
 
 def test_hash_seeds_change_nothing(model):
-    # CONTRIBUTING names the command that makes it a thousand runs
+    # KARUSSELL_RUNS=50 makes it a thousand runs, under fifty hash seeds and one to three threads
     seeds, times = range(int(os.environ.get("KARUSSELL_RUNS", "2"))), 20
     assert len(run_under(seeds, times, model)) == 1
 
