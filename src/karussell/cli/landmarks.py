@@ -26,17 +26,18 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
     """Print the table, or run one landmark, write its page, and compare it with the committed result."""
     if given.what is None:
         return _table(given.json)
-    from karussell import landmarks
     from karussell.files import write_atomic
+    from karussell.landmarks import NAMES, agreement, committed, landmark
+    from karussell.landmarks import run as run_landmark
     from karussell.landmarks.gallery import single
 
     if not given.name:
-        raise InputError(f"landmarks run needs a name, one of {', '.join(landmarks.NAMES)}")
+        raise InputError(f"landmarks run needs a name, one of {', '.join(NAMES)}")
     if given.seeds is not None and given.seeds < 1:
         raise InputError(f"landmarks: --seeds is {given.seeds}; it must be at least 1")
-    chosen = landmarks.landmark(given.name)
+    chosen = landmark(given.name)
     out = Path(given.out or Path("runs") / "landmarks" / given.name)
-    result = landmarks.run(
+    result = run_landmark(
         chosen,
         out,
         seeds=given.seeds,
@@ -52,8 +53,8 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
         note(f"{given.name}: everything ran; a smoke run is no result")
         return 0
     write_atomic(out / "page.html", single(result))
-    committed = landmarks.committed(given.name)
-    for line in landmarks.agreement(result, committed) if committed else ():
+    before = committed(given.name)
+    for line in agreement(result, before) if before else ():
         note(
             f"{line.arm}: {'agrees' if line.agrees else 'does not agree'} with the committed result "
             f"(Welch p = {line.values:.3g}, Fisher p = {line.successes:.3g})"
@@ -63,19 +64,19 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
 
 
 def _table(as_data: bool) -> int:
-    from karussell.landmarks import table
+    from karussell.landmarks.table import COLUMNS, entries, lines, results
 
-    found = table.results()
+    found = results()
     if as_data:
-        print(json.dumps(table.entries(found), indent=1, ensure_ascii=False))
+        print(json.dumps(entries(found), indent=1, ensure_ascii=False))
         return 0
     from rich.console import Console
     from rich.table import Table
 
     shown = Table(show_lines=True)
-    for column in table.COLUMNS:
+    for column in COLUMNS:
         shown.add_column(column, overflow="fold")
-    for row in table.lines(found):
+    for row in lines(found):
         shown.add_row(*row)
     Console(width=None if Console().is_terminal else 200).print(shown)
     return 0

@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from karussell import native
 from karussell.data.problems import Sequences
+from karussell.native import Source, load
 
 SQUASH = {"identity": 0, "logistic": 1, "wide": 2, "centred": 3}
 LEARN = {"never": 0, "step": 1, "sequence": 2, "gradient": 3}
@@ -265,7 +265,7 @@ class Stream:
 @cache
 def _library() -> ctypes.CDLL:
     text = files("karussell.landmarks.literal").joinpath("literal.cpp").read_text(encoding="utf-8")
-    library = native.load(native.Source("literal", "the literal LSTM of 1997 cannot run", text))
+    library = load(Source("literal", "the literal LSTM of 1997 cannot run", text))
     library.literal_run.argtypes = [ctypes.c_void_p] * 2
     library.literal_streams.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
     library.literal_run.restype = library.literal_streams.restype = ctypes.c_int64
