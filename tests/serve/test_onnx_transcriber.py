@@ -58,3 +58,13 @@ def test_the_file_says_what_else_is_needed(tmp_path: Path) -> None:
     assert json.loads(about["symbols"]) == list(plan.symbols)
     assert json.loads(about["filter_bank"])["rate"] == plan.bank.rate
     assert json.loads(about["normalisation"])["floor_db"] == -40.0
+
+
+def test_torch_export_of_a_causal_model_with_time_unknown() -> None:
+    model = random_transcriber(causal=True, layers=2)
+    x, steps = torch.randn(40, 1, 10), torch.export.Dim("steps", min=8, max=4000)
+    made = torch.export.export(model.network, (x, torch.tensor([40])), dynamic_shapes=({0: steps}, None)).module()
+    for frames in (40, 97):
+        x, lengths = torch.randn(frames, 1, 10), torch.tensor([frames])
+        with torch.no_grad():
+            torch.testing.assert_close(made(x, lengths)[0], model.network(x, lengths)[0], atol=1e-5, rtol=1e-5)
