@@ -4,8 +4,8 @@ import ctypes
 from functools import cache
 from pathlib import Path
 
-from karussell import native
 from karussell.errors import InputError
+from karussell.native import Source, load
 
 FOLDER = Path(__file__).parents[1] / "native"
 MOST_ORDER = 12
@@ -86,16 +86,16 @@ _FUNCTIONS = {
 
 
 @cache
-def source() -> native.Source:
+def source() -> Source:
     """What is compiled."""
     text = (FOLDER / "ngram.cpp").read_text(encoding="utf-8")
-    return native.Source("ngram", "language models cannot be read or made", text, FOLDER)
+    return Source("ngram", "language models cannot be read or made", text, FOLDER)
 
 
 @cache
 def library() -> ctypes.CDLL:
     """The compiled library, its functions declared; MissingError if it cannot be made."""
-    loaded = native.load(source())
+    loaded = load(source())
     for name, (result, *arguments) in _FUNCTIONS.items():
         function = getattr(loaded, f"ngram_{name}")
         function.restype, function.argtypes = result, arguments
