@@ -71,7 +71,9 @@ def test_probabilities_sum_to_one_in_every_context(closed: bool) -> None:
 def test_little_memory_gives_the_same_file(tmp_path: Path) -> None:
     lines = sentences(4000, seed=2, words=[f"w{i}" for i in range(500)])
     for name, memory in (("much", 1 << 28), ("little", 1 << 16)):
-        train(lines, 4, discount_fallback=FALLBACK, memory=memory, scratch=tmp_path).model.save(tmp_path / f"{name}.ngram")
+        train(lines, 4, discount_fallback=FALLBACK, memory=memory, scratch=tmp_path).model.save(
+            tmp_path / f"{name}.ngram"
+        )
     assert (tmp_path / "much.ngram").read_bytes() == (tmp_path / "little.ngram").read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"much.ngram", "little.ngram"}
 

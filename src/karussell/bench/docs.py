@@ -27,7 +27,7 @@ and measured by `karussell bench layers --json benchmarks/results/NAME.json`, or
 - `step-product` compares a step with the one matrix-vector product it cannot do without.
 - `loss`, `loss-large-vocabulary` and `loss-from-logits` are the CTC loss, forward and backward, against
   `torch.nn.functional.ctc_loss` from the same float32 numbers; its value and gradient must be the float64 reference's
-  first. `loss-threads` compares ours with itself on one thread; small batches use one anyway, and differ by chance alone.
+  first. `loss-threads` compares ours with itself on one thread; small batches use one anyway and differ by chance.
 """
 
 HEAD = ("case", "ours ms", "peer", "peer ms", "ratio", "spread", "engine", "of peak")
