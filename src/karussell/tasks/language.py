@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+import numpy as np
 from torch import Tensor
 
 from karussell.ctc import Hypothesis, label_error_rate
@@ -16,14 +17,23 @@ from karussell.data.vocabulary import Vocabulary
 from karussell.errors import InputError
 from karussell.report.blocks import facts, pairs
 from karussell.report.page import Html, Page, join, text
-
-if TYPE_CHECKING:
-    from karussell.tasks.transcriber import Transcriber
+from karussell.tasks.config import TranscriberConfig
 
 # what is tried on validation data
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
 BETAS = (-1.0, 0.0, 0.5, 1.0, 2.0, 3.0)
 SHOWN = 60
+
+
+class Hears(Protocol):
+    """What a transcriber has that is asked here."""
+
+    config: TranscriberConfig
+    vocabulary: Vocabulary
+
+    def posteriors(self, recordings: Sequence[np.ndarray]) -> list[Tensor]:
+        """Log-probabilities [T, K] of samples at the model's rate."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ def writing(vocabulary: Vocabulary) -> Writing:
     return Writing.of(vocabulary.symbols, vocabulary.blank, marker="", whole=vocabulary.unit == "word")
 
 
-def decoder(model: "Transcriber", language: Language) -> Decoder:
+def decoder(model: Hears, language: Language) -> Decoder:
     """The search of a transcriber that knows this; InputError if the labels cannot be used so."""
     made = writing(model.vocabulary)
     lexicon = None if language.lexicon is None else Lexicon.read(language.lexicon)
@@ -85,9 +95,7 @@ def parse_hotwords(given: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def tune(
-    model: "Transcriber", data: Sequence[Utterance], language: Language
-) -> tuple[Language, list[dict[str, float]]]:
+def tune(model: Hears, data: Sequence[Utterance], language: Language) -> tuple[Language, list[dict[str, float]]]:
     """The best alpha and beta on validation data, and the error rate of every pair tried.
 
     The word error rate decides where the labels make words, else that of labels; of equals the smaller weights. Never
@@ -109,7 +117,7 @@ def tune(
 
 
 def changes_page(
-    model: "Transcriber",
+    model: Hears,
     data: Sequence[Utterance],
     before: Sequence[Hypothesis],
     after: Sequence[Hypothesis],

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from karussell import native
 from karussell.errors import EngineError, InputError
+from karussell.native import Source, load
 
 FOLDER = Path(__file__).parents[1] / "native"
 _I64, _F64, _POINTER, _TEXT = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p, ctypes.c_char_p
@@ -70,16 +70,16 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
 
 
 @cache
-def source() -> native.Source:
+def source() -> Source:
     """What is compiled."""
     text = (FOLDER / "search.cpp").read_text(encoding="utf-8")
-    return native.Source("ctc_search", "the compiled search cannot run", text, FOLDER)
+    return Source("ctc_search", "the compiled search cannot run", text, FOLDER)
 
 
 @cache
 def library() -> ctypes.CDLL:
     """The compiled library, its functions declared; MissingError if it cannot be made."""
-    loaded = native.load(source())
+    loaded = load(source())
     for name, (result, *arguments) in _FUNCTIONS.items():
         function = getattr(loaded, name)
         function.restype, function.argtypes = result, arguments
