@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,13 +12,11 @@ from karussell.cells import Cell
 from karussell.cells.cell import Stage, optional
 from karussell.ops.noise import key
 from karussell.ops.recurrence.call import Call, pointer
+from karussell.ops.recurrence.inputs import Inputs
 from karussell.ops.recurrence.options import CANDIDATE, EPSILON, SEEN, ZONEOUT
 from karussell.ops.recurrence.request import Request
 from karussell.program import Program
 from karussell.program.program import StageProgram
-
-if TYPE_CHECKING:
-    from karussell.ops.recurrence.invoke import Inputs
 
 # where a forward call keeps, beside the courses of values, what backward reads of its options
 NORMAL, DEVIATION = -100, -101
@@ -62,7 +59,7 @@ def zoned(q: Request, p: Program) -> list[int]:
     return [s for s, n in enumerate(p.states) if q.options.zoneout.get(n) and s in needed]
 
 
-def describe(call: Call, q: Request, p: Program, inputs: "Inputs", alive: list[Tensor]) -> None:
+def describe(call: Call, q: Request, p: Program, inputs: Inputs, alive: list[Tensor]) -> None:
     """Write a request's options into the call; tensors made here are added to `alive`."""
     o, noise = q.options, q.noise
     gal = o.training and o.dropout > 0 and o.dropout_on == "seen"
@@ -104,7 +101,7 @@ def limit(rate: float) -> int:
     return math.ceil(float(torch.tensor(rate, dtype=torch.float32)) * 2**24)
 
 
-def normal_inputs(q: Request, p: Program, inputs: "Inputs") -> tuple[Tensor, Tensor]:
+def normal_inputs(q: Request, p: Program, inputs: Inputs) -> tuple[Tensor, Tensor]:
     """W x normalised gate by gate, without gain, [T * B, fed gates, H]; and one over its deviation."""
     x = inputs.x
     if q.lengths is not None:
@@ -116,7 +113,7 @@ def normal_inputs(q: Request, p: Program, inputs: "Inputs") -> tuple[Tensor, Ten
     return normal, deviation
 
 
-def input_gradients(q: Request, inputs: "Inputs", kept: Sequence[Tensor], dz: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def input_gradients(q: Request, inputs: Inputs, kept: Sequence[Tensor], dz: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """From dz [T * B, fed gates * H] to the gradients of W x (before the norm), and of the gain."""
     normal, deviation = kept
     assert inputs.norm_x is not None

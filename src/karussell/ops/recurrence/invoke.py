@@ -11,6 +11,7 @@ from torch import Tensor
 from karussell.ops import native
 from karussell.ops.recurrence import extras
 from karussell.ops.recurrence.call import Call, pointer
+from karussell.ops.recurrence.inputs import Inputs
 from karussell.ops.recurrence.request import Request
 from karussell.program import Program
 
@@ -27,42 +28,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 KIND = {torch.float32: "f32", torch.float64: "f64"}
-
-
-class Inputs(NamedTuple):
-    """The differentiable inputs, contiguous: biases in the order of the arrivals, units with constants."""
-
-    x: Tensor
-    w: Tensor
-    bias: Tensor | None
-    r: tuple[Tensor, ...]
-    state: tuple[Tensor | None, ...]
-    units: tuple[Tensor, ...]
-    start: tuple[Tensor | None, ...] = ()
-    norm_x: Tensor | None = None
-    norm_r: tuple[Tensor, ...] = ()
-
-    @classmethod
-    def of(cls, p: Program, flat: Sequence[Tensor | None]) -> "Inputs":
-        """From the flat order x, w, bias, r by stage, states, units; with options starts, norm_x, norm_r by stage."""
-        seeing, count, fixed = sum(bool(s.sees) for s in p.stages), len(p.states), len(p.units) + len(p.constants)
-        parts = []
-        rest: list = list(flat)
-        for size in (1, 1, 1, seeing, count, fixed, count, 1, seeing):
-            parts.append(tuple(rest[:size]))
-            rest = rest[size:]
-        (x,), (w,), (bias,), r, state, units, start, norm_x, norm_r = parts
-        return cls(
-            x,
-            w,
-            bias,
-            r,
-            state,
-            units,
-            start,
-            norm_x[0] if norm_x else None,
-            norm_r if norm_x and norm_x[0] is not None else (),
-        )
 
 
 class Forward(NamedTuple):

@@ -1,0 +1,44 @@
+"""The differentiable inputs of a compiled call, in one flat order."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from karussell.program import Program
+
+
+class Inputs(NamedTuple):
+    """The differentiable inputs, contiguous: biases in the order of the arrivals, units with constants."""
+
+    x: Tensor
+    w: Tensor
+    bias: Tensor | None
+    r: tuple[Tensor, ...]
+    state: tuple[Tensor | None, ...]
+    units: tuple[Tensor, ...]
+    start: tuple[Tensor | None, ...] = ()
+    norm_x: Tensor | None = None
+    norm_r: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def of(cls, p: Program, flat: Sequence[Tensor | None]) -> "Inputs":
+        """From the flat order x, w, bias, r by stage, states, units; with options starts, norm_x, norm_r by stage."""
+        seeing, count, fixed = sum(bool(s.sees) for s in p.stages), len(p.states), len(p.units) + len(p.constants)
+        parts = []
+        rest: list = list(flat)
+        for size in (1, 1, 1, seeing, count, fixed, count, 1, seeing):
+            parts.append(tuple(rest[:size]))
+            rest = rest[size:]
+        (x,), (w,), (bias,), r, state, units, start, norm_x, norm_r = parts
+        return cls(
+            x,
+            w,
+            bias,
+            r,
+            state,
+            units,
+            start,
+            norm_x[0] if norm_x else None,
+            norm_r if norm_x and norm_x[0] is not None else (),
+        )
