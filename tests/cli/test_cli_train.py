@@ -87,7 +87,7 @@ def test_a_full_disk_is_one_sentence(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (None, "there is no manifest"),
+        (None, "there is no file"),
         ([], "lists nothing"),
         ([{"audio": "good.wav", "text": "ab"}], "one recording is not enough"),
         ([{"audio": "good.wav", "text": "ab"}, {"audio": "more.wav", "text": "a"}], "line 2: there is no audio file"),

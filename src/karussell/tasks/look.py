@@ -80,6 +80,8 @@ def look(data: str) -> Found:
         return Found("classify", "a .ts file")
     with path.open("rb") as file:
         begin = file.read(_BYTES)
+    if not begin.strip():
+        raise InputError(f"'{data}' is empty: it lists nothing; give a file with data. See: karussell tasks")
     lines = begin.decode("utf-8-sig", errors="replace").split("\n")
     # the last line may be cut
     lines = [line.rstrip("\r") for line in (lines[:-1] if len(begin) == _BYTES else lines)]
