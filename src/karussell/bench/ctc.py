@@ -73,7 +73,8 @@ def measure(case: Case, threads: int, seconds: float) -> list[Row]:
     """One row a peer; the ratio is the median over rounds of the peer's time over ours."""
     made = case.sides(threads)
     calls = {_OURS: made.ours} | {p.name: p.call for p in made.peers if p.call is not None}
-    samples = turn_about(calls, seconds)
+    # short calls get as many rounds as there is time for
+    samples = turn_about(calls, seconds, most=2000)
     ours, rows = samples[_OURS], []
     for peer in made.peers:
         times = samples.get(peer.name)
