@@ -4,6 +4,8 @@ python tools/score_sequences.py NAME [--data FOLDER]    ucr/Adiac ... japanese_v
 
 The archives are read from FOLDER (default ../shared/data beside the clone). The result goes to
 docs/results/NAME.json with the command, the settings, the held-out scores and the test scores beside the floor.
+
+python tools/score_sequences.py table      what is in docs/results, as a table
 """
 
 import argparse
@@ -30,6 +32,7 @@ from karussell.tasks.tagger import Tagger
 from karussell.tasks.task import lines
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
 ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 FOLDS = 7
 
@@ -126,12 +129,38 @@ SETS = {
 }
 
 
+def table() -> None:
+    """Print what was measured: a line a set, and the means of the sets that have parts."""
+    print("| set | score | floor | held out | processor time |\n|---|---|---|---|---|")
+    for name in SETS:
+        paths = sorted((RESULTS / name).glob("*.json")) or [RESULTS / f"{name}.json"]
+        rows = [json.loads(path.read_text()) for path in paths if path.exists()]
+        for path, row in zip(paths, rows, strict=False):
+            first = row["test"]["scores"][0]
+            print(
+                f"| {path.relative_to(RESULTS).with_suffix('')} | {first['name']} {100 * first['value']:.2f} % | "
+                f"{100 * first['floor']:.2f} % ({first['floor_name']}) | {100 * (1 - row['held_out_score']):.2f} % | "
+                f"{row['cpu_seconds']:.0f} s |"
+            )
+        if len(rows) > 1:
+            # of folds a step counts like any other, of different sets each set like any other
+            sizes = [row["test"].get("steps", 1) for row in rows]
+            value, floor = (
+                sum(size * row["test"]["scores"][0][key] for size, row in zip(sizes, rows, strict=True)) / sum(sizes)
+                for key in ("value", "floor")
+            )
+            print(f"| {name}, mean of {len(rows)} | {100 * value:.2f} % | {100 * floor:.2f} % | | |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--keep", type=Path, help="folder that keeps the model")
     given = parser.parse_args()
+    if given.name == "table":
+        table()
+        return
     name, _, part = given.name.partition("/")
     read, task = SETS[name]
     with zipfile.ZipFile(given.data / f"{name}.zip") as archive:
@@ -153,7 +182,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "config": to_json(model.config),
     }
-    target = ROOT / "docs" / "results" / name / f"{part}.json" if part else ROOT / "docs" / "results" / f"{name}.json"
+    target = RESULTS / name / f"{part}.json" if part else RESULTS / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n")
     print(f"{given.name}: {result['seconds']:.0f} s, {result['cpu_seconds']:.0f} s of processor time")
