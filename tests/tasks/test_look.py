@@ -41,9 +41,15 @@ def test_the_packaged_digits_are_speech() -> None:
     assert look("digits").task == look("digits:theo").task == "transcribe"
 
 
-@pytest.mark.parametrize(
-    "content", ["", "\n\n", "hello\n", "one two three four\nfive\n", "a,b\nx,y\n", "[1, 2]\n", "{broken\n"]
-)
+@pytest.mark.parametrize("content", ["", "\n\n"])
+@pytest.mark.parametrize("name", ["data.csv", "data.txt", "data.jsonl"])
+def test_an_empty_file_is_said_to_be_empty(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match="lists nothing: it is empty"):
+        look(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("content", ["hello\n", "one two three four\nfive\n", "a,b\nx,y\n", "[1, 2]\n", "{broken\n"])
 @pytest.mark.parametrize("name", ["data.csv", "data.txt", "data.jsonl"])
 def test_what_fits_none_is_refused_with_the_list(name: str, content: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)

@@ -81,7 +81,7 @@ def look(data: str) -> Found:
     with path.open("rb") as file:
         begin = file.read(_BYTES)
     if not begin.strip():
-        raise InputError(f"'{data}' is empty: it lists nothing; give a file with data. See: karussell tasks")
+        raise InputError(f"'{data}' lists nothing: it is empty; give a file with data. See: karussell tasks")
     lines = begin.decode("utf-8-sig", errors="replace").split("\n")
     # the last line may be cut
     lines = [line.rstrip("\r") for line in (lines[:-1] if len(begin) == _BYTES else lines)]
