@@ -1,6 +1,7 @@
 """What surrounds a call, for engines bear different things: functorch transforms, forward mode, compilers, modes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache, wraps
 from typing import Any, TypeVar
 
@@ -29,6 +30,16 @@ def remembered(function: F) -> F:
         return function(*args) if torch.compiler.is_compiling() else kept(*args)
 
     return call  # type: ignore[return-value]
+
+
+@contextmanager
+def no_autocast(kind: str) -> Iterator[None]:
+    """No autocast on this kind of device: a sum over time that is rounded at every step is lost."""
+    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+        yield
+        return
+    with torch.autocast(kind, enabled=False):
+        yield
 
 
 @constant

@@ -79,8 +79,8 @@ def recurrence(
     )
     chosen = _choose(request, Engine(engine))
     answer = _RUN[chosen](request)
-    if not torch.compiler.is_compiling():  # what is compiled says itself when it runs
-        record(chosen)
+    if chosen is not Engine.cpp and not torch.compiler.is_compiling():
+        record(chosen)  # the compiled engine says itself when it runs, in graphs too
     return _result(cell, answer, chosen)
 
 

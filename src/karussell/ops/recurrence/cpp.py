@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from karussell.cells import Cell
 from karussell.ops import native
-from karussell.ops.context import constant, forward_mode, seen, transformed
+from karussell.ops.context import constant, forward_mode, no_autocast, seen, transformed
+from karussell.ops.engine import Engine, record
 from karussell.ops.recurrence import op, reference
 from karussell.ops.recurrence.call import MOST_STAGES, MOST_VALUES
 from karussell.ops.recurrence.extras import drops, with_drop
@@ -101,11 +102,12 @@ def run(q: Request) -> Answer:
     p = _known(cell)
     tensors = flatten(q, p)
     if seen(tensors):
-        outputs: Sequence[Tensor] = op.call(q, _names(cell), tensors)
-    elif q.x.shape[1] == 0:
+        return _answer(q, p, op.call(q, _names(cell), tensors))
+    record(Engine.cpp)
+    if q.x.shape[1] == 0:
         return reference.run(q)
-    elif torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        outputs = _Recurrence.apply(q, p, *tensors)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        outputs: Sequence[Tensor] = _Recurrence.apply(q, p, *tensors)
     else:
         outputs = _outputs(q, p, forward(q, p, _contiguous(p, tensors), keep=False))
     return _answer(q, p, outputs)
@@ -170,7 +172,7 @@ class _Recurrence(torch.autograd.Function):
         count = len(ctx.saved_tensors) - len(ctx.values)
         tensors = ctx.saved_tensors[:count]
         wanted = ctx.needs_input_grad[2:]
-        if wanted_again():
+        if wanted_again(grads):
             return None, None, *gradients_again(ctx.q, ctx.p, tensors, wanted, grads)
         history = dict(zip(ctx.values, ctx.saved_tensors[count:], strict=True))
         inputs = _contiguous(ctx.p, tensors)
@@ -178,5 +180,7 @@ class _Recurrence(torch.autograd.Function):
         if lines is None:
             # backward through a retained graph for the second time: the stored values are gone, compute them again
             lines = forward(ctx.q._replace(x=inputs.x), ctx.p, inputs, keep=True).lines
-        made = backward(ctx.q, ctx.p, inputs, lines, history, [None if g is None else g.contiguous() for g in grads])
-        return None, None, *gradients(ctx.q, ctx.p, inputs, history, made, wanted)
+        flows = [None if g is None else g.contiguous() for g in grads]
+        with no_autocast("cpu"):
+            made = backward(ctx.q, ctx.p, inputs, lines, history, flows)
+            return None, None, *gradients(ctx.q, ctx.p, inputs, history, made, wanted)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from karussell.ops.context import forward_mode, transformed
+from karussell.ops.engine import Engine, record
 from karussell.ops.recurrence import reference
 from karussell.ops.recurrence.invoke import Inputs
 from karussell.ops.recurrence.request import Request
@@ -13,9 +14,14 @@ from karussell.ops.recurrence.weights import Weights
 from karussell.program import Program
 
 
-def wanted_again() -> bool:
+def wanted_again(grads: Sequence[Tensor | None]) -> bool:
     """Whether a backward pass is itself to be differentiated, batched or pushed forward: numbers alone do not do."""
-    return torch.is_grad_enabled() or transformed() or forward_mode()
+    return torch.is_grad_enabled() or transformed() or forward_mode() or any(map(_batched, grads))
+
+
+def _batched(grad: Tensor | None) -> bool:
+    # torch.autograd.grad(is_grads_batched=True) has a vmap of its own
+    return grad is not None and torch._C._functorch.is_legacy_batchedtensor(grad)
 
 
 def gradients_again(
@@ -33,6 +39,7 @@ def gradients_again(
         found += [] if answer.states is None else [answer.states[n] for n in p.states[1:]]
         return [v for v, g in zip(found, grads, strict=True) if g is not None]
 
+    record(Engine.reference)
     leaves = [t for k in places if (t := tensors[k]) is not None]
     found = torch.func.vjp(outputs, *leaves)[1]([g for g in grads if g is not None])
     by_place = dict(zip(places, found, strict=True))

@@ -188,7 +188,7 @@ def _check(q: Request, known: Known, tensors: Flat) -> None:
     if q.lengths is not None and (q.lengths.shape != (batch,) or q.lengths.dtype is not torch.int64):
         raise ValueError(f"karussell::recurrence: lengths is {list(q.lengths.shape)}; it must be [B] int64")
     for name, value in q.inputs.items():
-        if value.shape not in {(steps, batch, 1), (steps, batch, q.hidden)}:
+        if value.shape not in ((steps, batch, 1), (steps, batch, q.hidden)):
             raise ValueError(f"karussell::recurrence: input {name} is {list(value.shape)}; it must be [T, B, 1 or H]")
 
 
@@ -310,7 +310,7 @@ class _Differentiable(torch.autograd.Function):
         inputs, outputs = saved[count + 3 : count + 3 + given], saved[count + 3 + given :]
         a = ctx.a._replace(tensors=list(tensors), lengths=lengths, resets=resets, inputs=list(inputs), noise=noise)
         wanted, grads = list(ctx.needs_input_grad[1:]), grads[:shown]
-        if wanted_again():
+        if wanted_again(grads):
             q, p, *_ = _request(a)
             return None, *gradients_again(q, p, tensors, wanted, grads)
         found = iter(torch.ops.karussell.recurrence_backward(*a, list(outputs), list(grads), wanted))
