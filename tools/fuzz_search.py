@@ -2,9 +2,10 @@
 
     python tools/fuzz_search.py [--runs 100000] [--seed 0] [--plain]
 
-Each run draws settings, tries, phrases, weights and log-probabilities, some sound and some broken, and calls the C
-interface as it is, past every check of Python's. What must come back is an answer or a sentence; a finding ends the
-process with the sanitizer's report. `--plain` leaves the sanitizers out, for a short run in the tests.
+Each run draws settings, tries, phrases, weights, n-gram models of words, pieces and letters, and log-probabilities,
+some sound and some broken, and calls the C interface as it is, past every check of Python's. The models themselves are
+whole, as an opened file is; spoilt files are `fuzz_lm.py`'s. What must come back is an answer or a sentence; a finding
+ends the process with the sanitizer's report. `--plain` leaves the sanitizers out, for a short run in the tests.
 """
 
 import argparse
@@ -51,16 +52,29 @@ def work(runs: int, seed: int) -> int:
     """Run, and count what came back."""
     from karussell.ctc.search import native
 
-    library, counts, began = native.library(), {}, time.monotonic()
+    library, counts, began, pool = native.library(), {}, time.monotonic(), models()
     for run in range(runs):
         rng = np.random.default_rng([seed, run])
         one = (search, search, search, prefix_search, token_passing, align)[run % 6]
-        sentence = one(library, rng)
+        sentence = one(library, rng, pool) if one is search else one(library, rng)
         counts[sentence] = counts.get(sentence, 0) + 1
     for sentence, count in sorted(counts.items(), key=lambda item: -item[1]):
         print(f"{count:8}  {sentence}")
     print(f"{runs} argument sets, {time.monotonic() - began:.0f} s: no crash")
     return 0
+
+
+def models() -> list:
+    """N-gram models of words, pieces and letters: orders 1 to 4, pruned, with closed and open vocabularies."""
+    from karussell.ctc.lm import train
+
+    rng, found = np.random.default_rng(0), []
+    for names in (["one", "two", "three", "four", "five"], ["▁un", "der", "▁stand", "ing"], [*"abc'", "<space>"]):
+        lines = [" ".join(rng.choice(names, rng.integers(1, 12))) for _ in range(60)]
+        for order, prune, closed in ((1, (0,), False), (2, (0, 1), True), (3, (0,), True), (4, (0, 0, 1), False)):
+            given = {"prune": prune, "closed": closed, "discount_fallback": (0.5, 1.0, 1.5)}
+            found.append(train(lines, order, **given).model)
+    return found
 
 
 def number(rng, low: int, high: int) -> int:
@@ -98,7 +112,26 @@ def rows(rng, count: int, longest: int, low: int, high: int) -> list[list[int]]:
     return [[one() for _ in range(rng.integers(0, longest))] for _ in range(count)]
 
 
-def search(library, rng) -> str:
+def ask_models(rng, s, arrays, pool: list) -> None:
+    """A model of words, one of tokens, or both; the numbers of words in them are mostly there."""
+    for name, count in (("word", s.words), ("token", s.classes)):
+        if rng.random() < 0.5:
+            continue
+        model = pool[rng.integers(len(pool))]
+        setattr(s, f"{name}_model", model.address)
+        # a memory that is shorter than the model says must be refused
+        short = rng.random() < 0.02
+        setattr(s, f"{name}_model_bytes", int(rng.integers(model.nbytes)) if short else model.nbytes)
+        if count and rng.random() < 0.97:
+            high = len(model) + (rng.random() < 0.02)
+            arrays.set(f"{name}_number", rng.integers(0, high, count), np.uint32)
+        if name == "word" and rng.random() < 0.3:
+            context = rng.integers(0, len(model) + (rng.random() < 0.05), rng.integers(1, 9))
+            arrays.set("context", context, np.uint32)
+            s.contexts = len(context)
+
+
+def search(library, rng, pool: list) -> str:
     from karussell.ctc.search import native, tries
 
     s = native.Settings()
@@ -136,6 +169,7 @@ def search(library, rng) -> str:
         arrays.set("phrase_fail", spoil(rng, made.fail), np.int32)
         arrays.set("phrase_gain", made.gain, np.float64)
         arrays.set("phrase_hope", made.hope, np.float64)
+    ask_models(rng, s, arrays, pool)
     failed: list[BaseException] = []
     if rng.random() < 0.2:
         kept = native.callback(lambda prefixes: rng.normal(size=(len(prefixes), classes)), classes, failed)
@@ -148,12 +182,12 @@ def search(library, rng) -> str:
     if sentence is not None:
         return sentence.decode()
     try:
-        return run_search(library, rng, handle, classes, native)
+        return run_search(library, rng, handle, s, classes, native)
     finally:
         library.ctc_search_free(handle)
 
 
-def run_search(library, rng, handle, classes, native) -> str:
+def run_search(library, rng, handle, settings, classes, native) -> str:
     handles, bad = (ctypes.c_void_p * 1)(handle), np.zeros(2, np.int64)
     for _ in range(rng.integers(1, 4)):
         frames = int(rng.integers(0, 6))
@@ -176,7 +210,8 @@ def run_search(library, rng, handle, classes, native) -> str:
         outs.append(np.empty(labels, np.float32))
         library.ctc_search_copy(handle, *(out.ctypes.data for out in outs))
         assert labels == 0 or (outs[2].min() >= 0 and outs[2].max() < classes)
-    return "a beam search answered"
+    known = (settings.word_model is not None) + 2 * (settings.token_model is not None)
+    return ("a beam search", "one with words", "one with tokens", "one with words and tokens")[known] + " answered"
 
 
 def prefix_search(library, rng) -> str:

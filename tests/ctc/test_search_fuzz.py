@@ -13,5 +13,7 @@ def test_a_short_run():
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
     assert "3000 argument sets" in run.stdout
-    for sound in ("a beam search answered", "a prefix search answered", "token passing answered"):
+    searches = ("a beam search answered", "one with words answered", "one with tokens answered")
+    searches += ("one with words and tokens answered", "a prefix search answered", "token passing answered")
+    for sound in searches:
         assert sound in run.stdout
