@@ -6,8 +6,9 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from karussell.cli.command import Command
-from karussell.cli.language import declare_language, language, tuned
+from karussell.cli.language import declare_language, language, refuse_language, tuned
 from karussell.cli.words import describe
+from karussell.errors import InputError
 
 
 def declare(parser: ArgumentParser) -> None:
@@ -40,6 +41,7 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
         from karussell.tasks.fronts import front
         from karussell.tasks.task import lines
 
+        refuse_language(given, f"by a model of the task '{task}'")
         result = front(task).evaluate(Path(given.model), given.data, given.history, given.device)
         print(json.dumps(result) if given.json else "\n".join(lines(result)))
         return 0
@@ -49,6 +51,8 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
     from karussell.tasks.named import named_data
 
     model = Transcriber.load(given.model, device=given.device)
+    if given.changes and language(given) is None:
+        raise InputError("--changes shows what language changed; give --lm, --lexicon or --hotwords")
     asked, data = tuned(model, language(given), given.tune), named_data(given.data)
     plain = model.transcribe(data) if asked is not None and given.changes else []
     found = model.knows(asked).transcribe(data)

@@ -34,6 +34,13 @@ def language(given: Namespace) -> "Language | None":
     return Language(lm, lexicon, parse_hotwords(given.hotwords), given.alpha, given.beta, given.beam)
 
 
+def refuse_language(given: Namespace, where: str) -> None:
+    """InputError if language was asked for where it is not used."""
+    asked = [name for name in ("lm", "lexicon", "hotwords", "tune", "changes") if getattr(given, name, None)]
+    if asked:
+        raise InputError(f"--{asked[0]} is not used {where}; leave it out")
+
+
 def tuned(model: "Transcriber", asked: "Language | None", valid: str | None) -> "Language | None":
     """The weights that are best on validation data, if some is given."""
     if valid is None:

@@ -7,7 +7,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from karussell.cli.command import Command, complain, note
-from karussell.cli.language import declare_language, language
+from karussell.cli.language import declare_language, language, refuse_language
 from karussell.cli.live import run_live
 from karussell.errors import InputError
 
@@ -32,6 +32,7 @@ def declare(parser: ArgumentParser) -> None:
 def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every command gets them
     """Print the text of each recording; the ones that cannot be used are named, and the status is 2."""
     if given.live:
+        refuse_language(given, "with --live, which follows the best path")
         return run_live(given)
     if not given.files:
         raise InputError("give recordings to hear, or --live to hear standard input")
@@ -41,6 +42,7 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
     if task != TASK:
         from karussell.tasks.fronts import front
 
+        refuse_language(given, f"by a model of the task '{task}'")
         for line in front(task).predict(Path(given.model), given.files, given.device, given.json):
             print(line)
         return 0
