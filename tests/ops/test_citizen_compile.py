@@ -9,7 +9,7 @@ from torch._dynamo.utils import counters
 
 from karussell import cells, nn
 from karussell.cells import Cell
-from karussell.ops import recurrence, watch
+from karussell.ops import Noise, recurrence, watch
 from user_cells import Case, Gap, Looking, tame
 
 
@@ -138,6 +138,27 @@ def test_under_autocast_a_compiled_layer_is_single_precision():
     assert y.dtype == h.dtype == torch.float32
     y.sum().backward()
     assert all(w.grad.isfinite().all() for w in net.parameters())
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_masks_in_a_graph_are_those_outside(backend):
+    options = {"dropout": 0.3, "zoneout": 0.1, "recurrent_dropout": 0.1, "layer_norm": True, "learned_state": True}
+    layer = nn.Recurrent(cells.LSTM, 3, 4, 2, seed=5, **options)
+    other = copy.deepcopy(layer)
+    call = compiled(lambda x, noise=None: layer(x, noise=noise)[0], backend)
+    for steps in (4, 6, 9):
+        x = torch.randn(steps, 3, 3, requires_grad=True)
+        with torch._dynamo.config.patch(error_on_recompile=steps > 4), watch() as ran:
+            y = call(x)
+        assert ran == ["cpp"] * 2
+        twin = other(x)[0]
+        assert torch.equal(y, twin)
+        assert torch.equal(*(torch.autograd.grad(v.square().sum(), x)[0] for v in (y, twin)))
+        assert layer.forwards == other.forwards
+    for step in (3, 4, 5, 6):
+        # a number given is a constant once, then a symbol
+        with torch._dynamo.config.patch(error_on_recompile=step > 4):
+            assert torch.equal(call(x, Noise(1, step)), other(x, noise=Noise(1, step))[0])
 
 
 def test_a_single_sequence_a_state_and_dropout_between_layers():

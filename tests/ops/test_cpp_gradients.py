@@ -33,8 +33,10 @@ def test_first_and_second_derivative(problem, cell, reverse):
 
     with watch() as ran:
         assert torch.autograd.gradcheck(function, p.leaves(), fast_mode=True, atol=1e-7)
-        assert torch.autograd.gradgradcheck(function, p.leaves(), fast_mode=True, atol=1e-6)
     assert set(ran) == {"cpp"}
+    with watch() as ran:
+        assert torch.autograd.gradgradcheck(function, p.leaves(), fast_mode=True, atol=1e-6)
+    assert set(ran) == {"cpp", "reference"}
 
 
 @pytest.mark.parametrize("cell", [cells.LSTM, cells.GRUResetBefore, cells.FGR, cells.LSTM1997], ids=named)

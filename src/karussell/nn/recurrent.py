@@ -17,6 +17,7 @@ from karussell.nn.layer import Layer
 from karussell.nn.layout import given_lengths
 from karussell.nn.stack import final_states, full_precision, stack
 from karussell.ops import Engine, Noise, Options, Result, recurrence
+from karussell.ops.context import transformed
 from karussell.ops.noise import uniform
 from karussell.ops.recurrence.options import check
 
@@ -263,7 +264,13 @@ class Recurrent(Module):
             return None
         if noise is not None:
             return noise
-        key = Noise(self.seed, int(self.forwards))
+        if transformed():
+            raise ValueError(
+                "Recurrent: masks are keyed by a count of forwards, and torch.func transforms cannot count; "
+                "give noise=Noise(seed, step), or call eval() first"
+            )
+        # in a graph the count is an input like others
+        key = Noise(self.seed, self.forwards.clone() if torch.compiler.is_compiling() else int(self.forwards))
         self.forwards += 1
         return key
 

@@ -53,6 +53,13 @@ def forward_mode() -> bool:
     return torch.autograd.forward_ad._current_level >= 0
 
 
+def known(tensor: Tensor) -> bool:
+    """Whether the numbers in a tensor can be looked at: not in compilers, nor where it is fake or a batch of many."""
+    if torch.compiler.is_compiling():
+        return False
+    return type(tensor) in _PLAIN and not (transformed() and torch._C._functorch.is_batchedtensor(tensor))
+
+
 def seen(tensors: Iterable[Tensor | None]) -> bool:
     """Whether torch must see a call as an operator: a mode looks on, or a tensor is more than its numbers."""
     return torch._C._len_torch_dispatch_stack() > 0 or any(type(t) not in _PLAIN for t in tensors)

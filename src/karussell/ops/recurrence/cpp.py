@@ -169,12 +169,12 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        count = len(ctx.saved_tensors) - len(ctx.values)
-        tensors = ctx.saved_tensors[:count]
+        saved = ctx.saved_tensors
+        tensors, courses = saved[: len(saved) - len(ctx.values)], saved[len(saved) - len(ctx.values) :]
         wanted = ctx.needs_input_grad[2:]
         if wanted_again(grads):
             return None, None, *gradients_again(ctx.q, ctx.p, tensors, wanted, grads)
-        history = dict(zip(ctx.values, ctx.saved_tensors[count:], strict=True))
+        history = dict(zip(ctx.values, courses, strict=True))
         inputs = _contiguous(ctx.p, tensors)
         lines, ctx.lines = ctx.lines, None
         if lines is None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from karussell.cells import Cell
-from karussell.ops.context import remembered
+from karussell.ops.context import known, remembered
 from karussell.ops.recurrence.weights import Shapes, Weights, shapes
 
 
@@ -98,8 +98,8 @@ def check_lengths(lengths: Tensor | None, x: Tensor) -> Tensor | None:
         raise ValueError(
             f"recurrence: lengths is {list(lengths.shape)} {lengths.dtype}; it must be [B] = [{batch}] integers"
         )
-    # numbers inside a tensor are not known to a compiler: there the engine looks at them when it runs
-    if not torch.compiler.is_compiling() and batch and (int(lengths.min()) < 0 or int(lengths.max()) > steps):
+    # what is not known here, to a compiler say, the engine looks at when it runs
+    if batch and known(lengths) and (int(lengths.min()) < 0 or int(lengths.max()) > steps):
         raise ValueError(
             f"recurrence: lengths run from {int(lengths.min())} to {int(lengths.max())}, but x has {steps} steps"
         )

@@ -95,7 +95,7 @@ def call(q: Request, p: Named, tensors: Flat) -> list[Tensor]:
     o = q.options
     flags = Flags(q.hidden, q.reverse, q.every_state, keep, o.training, o.dropout_on == "candidate")
     rates = [o.dropout, *(o.zoneout.get(n, 0.0) for n in p.states)]
-    noise = torch.tensor(q.noise, dtype=torch.int64) if o.random else None
+    noise = q.noise.packed() if o.random else None
     # a mask on the candidate is an input of the program that is drawn, not given
     inputs = [q.inputs[n] for n in p.inputs if n in q.inputs]
     return torch.ops.karussell.recurrence(
