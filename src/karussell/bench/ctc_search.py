@@ -11,11 +11,12 @@ memory beside the times.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from karussell.bench import ctc_search_data
 from karussell.bench.ctc_case import Case, Peer, Sides
@@ -75,11 +76,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Quality:
-    """How well a side did on all utterances: letters wrong of letters said, and how often a text is ours."""
+    """How well a side did on all utterances: letters wrong of letters said, and how often a text is ours.
+
+    likelier, less_likely: how many texts of ours have a greater, or a smaller, p(text | x) than the peer's; without a
+    model that is what both look for, so it tells a search that found more from one that was lucky.
+    """
 
     ours: float
     theirs: float | None
     same: float | None
+    likelier: int = 0
+    less_likely: int = 0
 
 
 def quality(problem: Problem) -> Quality:
@@ -92,7 +99,22 @@ def quality(problem: Problem) -> Quality:
     worker = _worker(problem)
     theirs = [worker.text(i) for i in range(len(data.texts))]
     same = float(np.mean([a == b for a, b in zip(ours, theirs, strict=True)]))
-    return Quality(error_rate(data.texts, ours), error_rate(data.texts, theirs), same)
+    found = Quality(error_rate(data.texts, ours), error_rate(data.texts, theirs), same)
+    if problem.model:
+        return found
+    gain = log_p(data, ours) - log_p(data, theirs)
+    # float32 sums of other paths are no difference
+    return replace(found, likelier=int((gain > 1e-3).sum()), less_likely=int((gain < -1e-3).sum()))
+
+
+def log_p(data: Data, texts: list[str]) -> np.ndarray:
+    """ln p(text | x) of every utterance, the sum over all paths [N]."""
+    from karussell.ctc import ctc_loss
+
+    targets = [[data.labels.index(letter) for letter in text] for text in texts]
+    y = torch.from_numpy(data.log_probs.transpose(1, 0, 2).astype(np.float64)).log_softmax(-1)
+    lengths = [y.shape[0]] * y.shape[1]
+    return -ctc_loss(y, targets, lengths, blank=data.blank, reduction="none", impossible="zero").numpy()
 
 
 def error_rate(texts: tuple[str, ...], found: list[str]) -> float:
@@ -164,6 +186,8 @@ def main() -> None:
             line = f"{problem.peer:16} {problem.name:28} letters wrong: ours {found.ours:.2%}"
             if found.theirs is not None:
                 line += f", theirs {found.theirs:.2%}, same text {found.same:.0%}"
+                if not problem.model:
+                    line += f", ours likelier {found.likelier}, theirs {found.less_likely}"
                 line += f"; memory: its process {_worker(problem).megabytes():.0f} MB"
             print(f"{line}, our search {stream.nbytes / 1e6:.1f} MB")
 
