@@ -42,6 +42,7 @@ def fill(
             gain.fill_(1.0)
     for start in layer.start.values():
         start.zero_()
+    layer.tell_constants()
     if init_input is not None:
         _apply(init_input, _parts(layer, layer.w, layer.cell.fed))
     if init_recurrent is not None:

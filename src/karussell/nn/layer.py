@@ -84,7 +84,7 @@ class Layer(Module):
         """What a recurrence takes, read by name: a parametrised weight is computed now."""
         cell = self.cell
         norm_r = None if self.norm_x is None else tuple(getattr(self, n) for n in self.names("norm_r"))
-        constants = {n: getattr(self, f"constant_{n}") for n in cell.constants}
+        constants = {n: self._constant(n) for n in cell.constants}
         return Weights(
             w=self.w,
             r=tuple(getattr(self, n) for n in self.names("r")),
@@ -100,6 +100,19 @@ class Layer(Module):
         """The states a sequence starts from, each [B, width]: the learned ones, zeros otherwise."""
         zeros = {n: self.w.new_zeros(batch, self.width(n)) for n in self.cell.state if n not in self.start}
         return self.cell.State(*(zeros[n] if n in zeros else self.start[n].expand(batch, -1) for n in self.cell.state))
+
+    def _constant(self, name: str) -> Tensor:
+        """A constant; told again where the layer was made without memory, for a state_dict does not bring it."""
+        found = getattr(self, f"constant_{name}")
+        if found.is_meta and not self.w.is_meta:
+            found = vector(self.cell.constants[name], self.hidden).to(self.w)
+            setattr(self, f"constant_{name}", found)
+        return found
+
+    def tell_constants(self) -> None:
+        """Write the cell's constants into their memory."""
+        for name, value in self.cell.constants.items():
+            getattr(self, f"constant_{name}").copy_(vector(value, self.hidden))
 
     def _full(self, b: Tensor | None, biased: Sequence[str], gates: Sequence[str]) -> Tensor | None:
         """A bias for every gate, zero where a gate has none."""
