@@ -1,6 +1,7 @@
 """Gradients of inputs and weights from those of the pre-activations: a few large products after the loop."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,19 +9,34 @@ from torch import Tensor
 from karussell.ops.noise import uniform
 from karussell.ops.recurrence.extras import DEVIATION, NORMAL, input_gradients
 from karussell.ops.recurrence.invoke import Backward, Inputs
+from karussell.ops.recurrence.large import ALL, Rows, inner, outer
 from karussell.ops.recurrence.options import SEEN
 from karussell.ops.recurrence.request import Request
 from karussell.program import Program
 from karussell.program.program import StageProgram
 
 
+class Lines(NamedTuple):
+    """Which of the T * B rows count, and where the state before each of them is.
+
+    valid    the rows within their sequences
+    history  (rows, rows of the step before): the state came from there
+    initial  (rows, rows of the batch): it was the initial one
+    start    (rows, rows of the batch): it was what a reset restores
+    """
+
+    valid: Rows
+    history: tuple[Rows, Rows]
+    initial: tuple[Rows, Rows]
+    start: tuple[Rows, Rows] | None
+
+
 def gradients(
     q: Request, p: Program, inputs: Inputs, history: dict[int, Tensor], made: Backward, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
     """Gradients in the flat order of the inputs; None where none is wanted."""
-    steps, batch, width = inputs.x.shape
-    hidden = q.hidden
-    flat = made.lines.view(steps * batch, -1)
+    hidden, lines = q.hidden, _lines(q, *inputs.x.shape[:2])
+    flat = made.lines
 
     def columns(first: int, number: int) -> Tensor:
         return flat[:, first * hidden : (first + number) * hidden]
@@ -32,21 +48,55 @@ def gradients(
         for s, start in zip(p.stages, p.columns, strict=True)
         if s.fed
     ]
-    dx = dw = None
-    if wanted[0]:
-        parts = [d @ _take(inputs.w, rows, hidden) for d, rows in fed]
-        dx = sum(parts[1:], parts[0]).view(steps, batch, width)
-    if wanted[1]:
-        x = inputs.x if q.lengths is None else _cleared(q, inputs.x)
-        x = x.view(steps * batch, width)
-        dw = _place([(d.T @ x, rows) for d, rows in fed], len(p.fed), hidden)
+    dx = _inputs(q, inputs, fed, lines.valid) if wanted[0] else None
+    x = inputs.x.view(flat.shape[0], -1)
+    dw = _place([(_outer(d, x, lines.valid), rows) for d, rows in fed], len(p.fed), hidden) if wanted[1] else None
     dr: list[Tensor | None] = []
     seeing = [(s, start) for s, start in zip(p.stages, p.columns, strict=True) if s.sees]
     for (s, start), want in zip(seeing, wanted[3:], strict=False):
         number = len(s.arrivals) - s.alone
-        dr.append(_recurrent(q, p, s, inputs, history, columns(start + s.alone, number)) if want else None)
+        d = columns(start + s.alone, number)
+        dr.append(_recurrent(q, p, s, inputs, history, d, lines) if want else None)
     found = [dx, dw, made.bias if wanted[2] else None, *dr, *_others(p, made, wanted[3 + len(dr) :])]
     return [*found, *[None] * (len(wanted) - len(found))]
+
+
+def _lines(q: Request, steps: int, batch: int) -> Lines:
+    count, way = steps * batch, -batch if q.reverse else batch
+    if q.lengths is None and q.resets is None:
+        first, others, before = slice(batch), slice(batch, None), slice(max(count - batch, 0))
+        if q.reverse:
+            first, others, before = slice(max(count - batch, 0), None), before, others
+        return Lines(ALL, (others, before), (first, ALL), None)
+    t = torch.arange(steps)[:, None]
+    lengths = torch.full((batch,), steps) if q.lengths is None else q.lengths.to("cpu")
+    within = t < lengths
+    first = within & ((t == lengths - 1) if q.reverse else (t == 0)).expand(steps, batch)
+    anew = torch.zeros_like(within)
+    if q.resets is not None:
+        resets = q.resets.to("cpu")
+        anew = within & (torch.cat([resets[1:], anew[:1]]) if q.reverse else resets)
+
+    def numbers(mask: Tensor) -> Tensor:
+        return mask.flatten().nonzero().flatten()
+
+    rows, begun, reset = numbers(within & ~first & ~anew), numbers(first & ~anew), numbers(anew)
+    valid: Rows = ALL if q.lengths is None else numbers(within)
+    return Lines(valid, (rows, rows - way), (begun, begun % batch), (reset, reset % batch))
+
+
+def _inputs(q: Request, inputs: Inputs, fed: Sequence[tuple[Tensor, list[int]]], valid: Rows) -> Tensor:
+    """The gradient of x; zero beyond a row's length."""
+    dx = torch.zeros_like(inputs.x) if q.lengths is not None else torch.empty_like(inputs.x)
+    for k, (d, rows) in enumerate(fed):
+        inner(d, valid, _take(inputs.w, rows, q.hidden), dx.view(d.shape[0], -1), add=k > 0)
+    return dx if fed else dx.zero_()
+
+
+def _outer(d: Tensor, x: Tensor, rows: Rows) -> Tensor:
+    out = d.new_empty(d.shape[1], x.shape[1])
+    outer(d, rows, x, rows, out)
+    return out
 
 
 def _others(p: Program, made: Backward, rest: Sequence[bool]) -> list[Tensor | None]:
@@ -68,22 +118,21 @@ def _normed(
     columns: Callable[[int, int], Tensor],
 ) -> list[Tensor | None]:
     """The same under layer norm, where what W and R gave has gradients of its own."""
-    hidden = q.hidden
+    hidden, lines = q.hidden, _lines(q, *inputs.x.shape[:2])
     rows: dict[str, Tensor] = {}
     for s, start in zip(p.stages, p.columns, strict=True):
         for k, arrival in enumerate(s.arrivals[: s.alone + s.joined] if s.fed else ()):
             rows[arrival if arrival in p.fed else arrival[:-2]] = columns(start + k, 1)
     dz = torch.cat([rows[gate] for gate in p.fed], 1)
     d, d_gain = input_gradients(q, inputs, (history[NORMAL], history[DEVIATION]), dz)
-    x = inputs.x if q.lengths is None else _cleared(q, inputs.x)
-    dx = (d @ inputs.w).view_as(inputs.x) if wanted[0] else None
-    dw = d.T @ x.reshape(-1, x.shape[2]) if wanted[1] else None
+    dx = _inputs(q, inputs, [(d, list(range(len(p.fed))))], lines.valid) if wanted[0] else None
+    dw = _outer(d, inputs.x.view(d.shape[0], -1), lines.valid) if wanted[1] else None
     dr, gains, at = [], [], 0
     seeing = [s for s in p.stages if s.sees]
     assert made.sent is not None
     for s, gain in zip(seeing, made.gains, strict=True):
         number = len(s.arrivals) - s.alone
-        dr.append(_recurrent(q, p, s, inputs, history, made.sent[:, at * hidden : (at + number) * hidden]))
+        dr.append(_recurrent(q, p, s, inputs, history, made.sent[:, at * hidden : (at + number) * hidden], lines))
         gains.append(_ordered(p, s, gain, hidden))
         at += number
     others = _others(p, made, wanted[3 + len(dr) :])
@@ -126,79 +175,44 @@ def _place(parts: list[tuple[Tensor, list[int]]], gates: int, hidden: int) -> Te
     return torch.cat([b for b in blocks if b is not None])
 
 
-def _cleared(q: Request, x: Tensor) -> Tensor:
-    # what lies beyond a row's length may be nan, and 0 * nan is nan
-    assert q.lengths is not None
-    valid = torch.arange(x.shape[0])[:, None] < q.lengths
-    return torch.where(valid[..., None], x, torch.zeros_like(x))
-
-
 def _recurrent(
-    q: Request, p: Program, s: StageProgram, inputs: Inputs, history: dict[int, Tensor], d: Tensor
+    q: Request,
+    p: Program,
+    s: StageProgram,
+    inputs: Inputs,
+    history: dict[int, Tensor],
+    d: Tensor,
+    lines: Lines,
 ) -> Tensor:
     """The gradient of one stage's R: what its arrivals got, times what it saw."""
-    batch, count = inputs.x.shape[1], len(p.states)
-    found = []
-    if not q.plain:
-        seen = torch.cat([_seen(q, inputs, history, value, count) for value in s.sees], -1)
-        mask = _mask(q, p, s, seen.shape[-1], batch)
-        seen = seen if mask is None else seen * mask.to(seen.dtype)
-        found.append(d.T @ seen.view(-1, seen.shape[-1]))
-    for value in s.sees if q.plain else ():
+    batch, count, hidden = inputs.x.shape[1], len(p.states), q.hidden
+    out = d.new_empty(d.shape[1], len(s.sees) * hidden)
+    masks = _masks(q, p, s, (batch, out.shape[1]), d.dtype)
+    for k, value in enumerate(s.sees):
+        block, mask = out[:, k * hidden : (k + 1) * hidden], None if masks is None else masks[k]
         if value >= count:  # passed between stages: of this very step
-            found.append(d.T @ history[value].view(-1, q.hidden))
+            outer(d, lines.valid, _masked(history[value], mask).view(-1, hidden), lines.valid, block)
             continue
-        after = history[value + count].view(-1, q.hidden)
-        now, before = (d[:-batch], after[batch:]) if q.reverse else (d[batch:], after[:-batch])
-        initial = inputs.state[value]
-        grad = None if initial is None else _first_step(q, d, batch).T @ initial
-        if grad is None:
-            found.append(now.T @ before)
-        else:
-            found.append(torch.addmm(grad, now.T, before) if now.shape[0] else grad)
+        after = _masked(history[value + count], mask).view(-1, hidden)
+        parts = [(after, lines.history), (inputs.state[value], lines.initial)]
+        parts += [(inputs.start[value], lines.start)] if inputs.start and lines.start else []
+        for number, (seen, (rows, there)) in enumerate(parts):
+            if number == 0 or seen is not None:
+                assert seen is not None
+                outer(d, rows, seen if number == 0 else _masked(seen, mask), there, block, add=number > 0)
     stage_gates = _stage_gates(p, s)
-    return _place([(torch.cat(found, 1), _rows(s.arrivals[s.alone :], stage_gates))], len(stage_gates), q.hidden)
+    return _place([(out, _rows(s.arrivals[s.alone :], stage_gates))], len(stage_gates), hidden)
 
 
-def _seen(q: Request, inputs: Inputs, history: dict[int, Tensor], value: int, count: int) -> Tensor:
-    """What R multiplied at every step, [T, B, H], where options may have changed it."""
-    if value >= count:
-        return history[value]
-    after, batch = history[value + count], inputs.x.shape[1]
-    initial = inputs.state[value]
-    first = after.new_zeros(after.shape[1:]) if initial is None else initial
-    if q.reverse:
-        before = torch.cat([after[1:], first[None]])
-        if q.lengths is not None:
-            last = (q.lengths - 1).clamp(min=0)
-            before[last, torch.arange(batch)] = first
-    else:
-        before = torch.cat([first[None], after[:-1]])
-    if q.resets is None:
-        return before
-    anew = q.resets
-    if q.reverse:
-        anew = torch.cat([anew[1:], anew.new_zeros(1, batch)])
-    start = inputs.start[value] if inputs.start else None
-    return torch.where(anew[..., None], torch.zeros_like(first) if start is None else start, before)
+def _masked(seen: Tensor, mask: Tensor | None) -> Tensor:
+    return seen if mask is None else seen * mask
 
 
-def _mask(q: Request, p: Program, s: StageProgram, columns: int, batch: int) -> Tensor | None:
-    """Gal's mask on what R saw, [B, columns]."""
+def _masks(q: Request, p: Program, s: StageProgram, shape: tuple[int, int], dtype: torch.dtype) -> list[Tensor] | None:
+    """Gal's masks on what R saw, by value [B, H]."""
     o = q.options
     if not (o.training and o.dropout and o.dropout_on == "seen"):
         return None
     number = [t for t in p.stages if t.sees].index(s)
-    kept = uniform(q.noise, SEEN + number, 0, batch, columns) >= o.dropout
-    return kept.to(torch.float64) / (1 - o.dropout)
-
-
-def _first_step(q: Request, d: Tensor, batch: int) -> Tensor:
-    """The rows of d at each sequence's first computed step, whose state before is the initial one."""
-    if not q.reverse:
-        return d[:batch]
-    if q.lengths is None:
-        return d[-batch:]
-    # rows of length 0 computed nothing; any step of theirs is zero
-    last = (q.lengths - 1).clamp(min=0)
-    return d[last * batch + torch.arange(batch)]
+    kept = uniform(q.noise, SEEN + number, 0, *shape) >= o.dropout
+    return list((kept.to(dtype) / (1 - o.dropout)).split(q.hidden, 1))

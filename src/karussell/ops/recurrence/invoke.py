@@ -1,7 +1,6 @@
 """Native calls of a compiled engine: memory for what they write, the struct, the threads."""
 
 import ctypes
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,19 +12,8 @@ from karussell.ops.recurrence import extras
 from karussell.ops.recurrence.call import Call, pointer
 from karussell.ops.recurrence.inputs import Inputs
 from karussell.ops.recurrence.request import Request
+from karussell.ops.threads import most
 from karussell.program import Program
-
-# the OpenMP runtime's threads do not survive a fork: a child computes alone
-_forked = False
-
-
-def _after_fork() -> None:
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 KIND = {torch.float32: "f32", torch.float64: "f64"}
 
@@ -219,11 +207,11 @@ def threads(batch: int, hidden: int, arrivals: int, rows: bool = False) -> tuple
     Rows need no barrier, so they are divided where every thread gets enough of them. Below a step's worth of work that
     outweighs a barrier, one thread is faster than two.
     """
-    most = torch.get_num_threads()
-    if most == 1 or _forked:
+    members = most()
+    if members == 1:
         return 1, 0
-    if batch >= 12 * most:
-        return most, 0
+    if batch >= 12 * members:
+        return members, 0
     if rows:
-        return (min(most, batch), 0) if batch * hidden * hidden * arrivals >= 100_000 else (1, 0)
-    return (most, 1) if batch * hidden * hidden * arrivals >= 100_000 and hidden >= 32 * most else (1, 0)
+        return (min(members, batch), 0) if batch * hidden * hidden * arrivals >= 100_000 else (1, 0)
+    return (members, 1) if batch * hidden * hidden * arrivals >= 100_000 and hidden >= 32 * members else (1, 0)
