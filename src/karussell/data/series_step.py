@@ -103,8 +103,11 @@ class Step:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Step":
-        """The step that `to_json` wrote."""
-        return cls(**values)
+        """The step that `to_json` wrote; ValueError where it is none."""
+        found = cls(str(values["kind"]), *(int(values[name]) for name in ("size", "day", "rest")))  # type: ignore[arg-type]
+        if found.kind not in ("time", "months", "number") or not 0 < found.size < 1 << 62:
+            raise ValueError(f"the step is {found.size} of {found.kind!r}")
+        return found
 
     @classmethod
     def named(cls, name: str) -> "Step":

@@ -29,7 +29,9 @@ from karussell.tasks.classify.score import measure
 from karussell.tasks.config import from_json, to_json
 from karussell.tasks.folder import CONFIG, VOCABULARY, WEIGHTS, read_parts, remove_run, write_parts
 from karussell.tasks.sequences.batches import Batch, Loader
-from karussell.tasks.sequences.inputs import Inputs
+from karussell.tasks.sequences.encoder import counts_of
+from karussell.tasks.sequences.inputs import Inputs, words
+from karussell.tasks.sizes import fitting
 from karussell.train import History, Progress, fit
 from karussell.train.randomness import keyed
 
@@ -212,14 +214,18 @@ class Classifier:
         try:
             state = json.loads(parts[VOCABULARY])
             config = from_json(ClassifierConfig, content["config"])
-            model = cls(config, Inputs.from_json(state["inputs"]), state["labels"])
+            inputs, labels = Inputs.from_json(state["inputs"]), words(state["labels"])
+            shape, weights = config.network, {n: t for n, t in tensors.items() if not n.startswith("floor.")}
+            counts = {**counts_of(shape), "members": config.members}
+            fitting(folder, weights, counts, lambda: Members(inputs, len(labels), shape, config.members))
+            model = cls(config, inputs, labels)
             model.temperature, model.validation = float(content["temperature"]), dict(content["validation"])
             own = {name.removeprefix("floor."): t for name, t in tensors.items() if name.startswith("floor.")}
             model.floor = Floor.from_json(content["floor"], own) if "floor" in content else None
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"'{folder / CONFIG}' is of no classifier ({error}); copy the folder again") from error
         try:
-            model.network.load_state_dict({n: t for n, t in tensors.items() if not n.startswith("floor.")})
+            model.network.load_state_dict(weights)
         except RuntimeError as error:
             raise InputError(
                 f"'{folder / WEIGHTS}' does not fit the network of '{folder / CONFIG}'; copy the folder again"

@@ -24,6 +24,7 @@ from karussell.tasks.forecast.config import ForecasterConfig, resolved
 from karussell.tasks.forecast.facts import Facts
 from karussell.tasks.forecast.network import ForecastNetwork
 from karussell.tasks.forecast.windows import Batch, Windows, origins_of
+from karussell.tasks.sizes import fitting
 from karussell.tasks.task import Score
 from karussell.tasks.transcriber import versions
 from karussell.train import History, Progress, fit
@@ -238,9 +239,15 @@ class Forecaster:
         folder = Path(folder)
         tensors, content, parts = read_parts(folder, cls.task, (SERIES,))
         try:
-            model = cls(
-                from_json(ForecasterConfig, content["config"]), Facts.from_json(content["facts"], parts[SERIES])
-            )
+            config = from_json(ForecasterConfig, content["config"])
+            facts = Facts.from_json(content["facts"], parts[SERIES])
+            if len(facts.stretch) not in (0, len(config.levels)):
+                raise ValueError(f"there are {len(facts.stretch)} stretches for {len(config.levels)} levels")
+            shape = config.network
+            counts = {"horizon": config.horizon, "context": config.context, "season": config.season_seen}
+            counts |= {"hidden": shape.hidden, "layers": shape.layers, "patch": shape.patch}
+            fitting(folder, tensors, counts, lambda: ForecastNetwork(config, *facts.widths))
+            model = cls(config, facts)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"'{folder / CONFIG}' is of no forecaster ({error}); copy the folder again") from error
         try:

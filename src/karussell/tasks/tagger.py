@@ -21,7 +21,9 @@ from karussell.errors import InputError
 from karussell.tasks.config import from_json, to_json
 from karussell.tasks.folder import CONFIG, VOCABULARY, WEIGHTS, read_parts, remove_run, write_parts
 from karussell.tasks.sequences.batches import Batch, Loader
-from karussell.tasks.sequences.inputs import Inputs
+from karussell.tasks.sequences.encoder import counts_of
+from karussell.tasks.sequences.inputs import Inputs, words
+from karussell.tasks.sizes import fitting
 from karussell.tasks.tag.config import TaggerConfig, defaults
 from karussell.tasks.tag.floor import Floor
 from karussell.tasks.tag.network import Network, legal
@@ -182,7 +184,10 @@ class Tagger:
         try:
             state = json.loads(parts[VOCABULARY])
             config = from_json(TaggerConfig, content["config"])
-            model = cls(config, Inputs.from_json(state["inputs"]), state["labels"])
+            inputs, labels = Inputs.from_json(state["inputs"]), words(state["labels"])
+            shape = config.network
+            fitting(folder, tensors, counts_of(shape), lambda: Network(inputs, len(labels), shape))
+            model = cls(config, inputs, labels)
             model.floor = None if state["floor"] is None else Floor.from_json(state["floor"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"'{folder / CONFIG}' is of no tagger ({error}); copy the folder again") from error

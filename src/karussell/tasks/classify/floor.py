@@ -18,6 +18,8 @@ KEPT = 20_000
 TRIED = 2000
 # points of a series that are compared, at most
 POINTS = 500
+# steps of the longest sequence that may be compared
+LONGEST = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +97,19 @@ class Floor:
     def from_json(cls, values: dict[str, Any], tensors: dict[str, Tensor]) -> "Floor":
         """Read what `to_json` and `tensors` gave."""
         vectors = tensors["vectors"].numpy() if "vectors" in tensors else None
+        longest, every = int(values["longest"]), int(values["every"])
+        if (
+            not 0 <= longest <= LONGEST
+            or every < 1
+            or (0 if vectors is None else len(vectors)) != len(values["labels"])
+        ):
+            raise ValueError("the floor's sizes do not fit one another")
         return cls(
             str(values["majority"]),
             vectors,
             tuple(values["labels"]),
-            int(values["longest"]),
-            int(values["every"]),
+            longest,
+            every,
             bool(values["own"]),
             bool(values["stretched"]),
         )

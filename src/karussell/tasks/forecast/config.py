@@ -69,7 +69,7 @@ class ForecasterConfig:
 
     def __post_init__(self) -> None:
         for name in ("horizon", "context", "season"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < 1 << 31:
                 raise InputError(
                     f"{name} is {getattr(self, name)}; it must be a number of steps, or 0 to have it found"
                 )

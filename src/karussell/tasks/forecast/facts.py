@@ -70,12 +70,15 @@ class Facts:
         def tuples(found: Any) -> Any:
             return tuple(tuples(item) for item in found) if isinstance(found, list) else found
 
+        spreads = json.loads(scales)
+        if not isinstance(spreads, dict):
+            raise ValueError("the scales of the series are no object")
         return cls(
             Step.from_json(values["step"]),
             Calendar(tuples(values["calendar"])),
             Covariates(**{name: tuples(found) for name, found in values["covariates"].items()}),
             tuples(values["names"]),
             bool(values["positive"]),
-            {name: Scale(*found) for name, found in json.loads(scales).items()},
+            {name: Scale(*found) for name, found in spreads.items()},
             tuples(values["stretch"]),
         )

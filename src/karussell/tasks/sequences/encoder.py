@@ -59,6 +59,13 @@ class EncoderConfig:
             raise InputError(f"network.dropout is {self.dropout}; it must be 0 or larger and below 1")
 
 
+def counts_of(config: EncoderConfig) -> dict[str, int]:
+    """The sizes that a configuration asks for, by name."""
+    names = ("words", "columns", "letters", "hidden", "layers")
+    wide = {"channels": len(config.channels), "widest": max((*config.channels, *config.widths))}
+    return {name: getattr(config, name) for name in names} | wide
+
+
 class Encoder(nn.Module):
     """A batch in; vectors [T', B, output_size] and lengths [B] out, T' = T halved `halvings` times."""
 

@@ -108,3 +108,10 @@ class Inputs:
         scaling = None if values["scaling"] is None else Scaling.from_json(values["scaling"])
         columns = tuple(Tokens.from_json(column) for column in values["columns"])
         return cls(scaling, columns, Tokens.from_json(values["letters"]))
+
+
+def words(values: Any) -> list[str]:
+    """A list of labels from JSON; ValueError where it is none."""
+    if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"the labels are {str(values)[:40]!r}, needed a list of words")
+    return values
