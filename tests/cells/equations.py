@@ -149,6 +149,18 @@ def min_lstm(m, x, s):
     return {"h": f / (f + i) * s["h"] + i / (f + i) * (m.W["n"] @ x + m.b["n"])}
 
 
+def qrnn(m, x, s):
+    z, f, o = (m.W[q] @ x + m.b[q] for q in "zfo")
+    c = sigma(f) * s["c"] + (1 - sigma(f)) * tanh(z)
+    return {"h": sigma(o) * c, "c": c}
+
+
+def sru(m, x, s):
+    z, f, r, skip = (m.W[q] @ x + m.b[q] for q in "zfrs")
+    c = sigma(f) * s["c"] + (1 - sigma(f)) * z
+    return {"h": sigma(r) * tanh(c) + (1 - sigma(r)) * skip, "c": c}
+
+
 EQUATIONS = {
     cells.RNN: rnn,
     cells.ReLURNN: relu_rnn,
@@ -169,4 +181,6 @@ EQUATIONS = {
     cells.RecurrentHighway: highway(2),
     cells.MinGRU: min_gru,
     cells.MinLSTM: min_lstm,
+    cells.QRNN: qrnn,
+    cells.SRU: sru,
 }

@@ -21,6 +21,8 @@ from karussell.cells.odyssey import NIG as NIG
 from karussell.cells.odyssey import NOAF as NOAF
 from karussell.cells.odyssey import NOG as NOG
 from karussell.cells.odyssey import ODYSSEY as ODYSSEY
+from karussell.cells.quasi import QRNN as QRNN
+from karussell.cells.quasi import SRU as SRU
 from karussell.cells.rnn import RNN as RNN
 from karussell.cells.rnn import IndRNN as IndRNN
 from karussell.cells.rnn import ReLURNN as ReLURNN
@@ -45,5 +47,7 @@ CELLS: tuple[Cell, ...] = (
     RecurrentHighway,
     MinGRU,
     MinLSTM,
+    QRNN,
+    SRU,
 )
 """Every built-in cell once; conformance tests and the carried build run over this list."""

@@ -2,6 +2,7 @@
 
 reference  plain torch, one step after another: any dtype, any order of derivative; the oracle
 vendor     torch's own fused kernel, where the cell is exactly the one it has
+scan       cells whose gates do not see the past, all steps at once, in plain torch
 auto       the fastest that can run what was asked
 """
 
@@ -18,6 +19,7 @@ class Engine(StrEnum):
     reference = "reference"
     vendor = "vendor"
     cpp = "cpp"
+    scan = "scan"
 
 
 _ran = threading.local()

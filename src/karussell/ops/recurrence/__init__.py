@@ -9,7 +9,7 @@ from karussell.cells import Cell
 from karussell.errors import EngineError
 from karussell.ops.engine import Engine, record
 from karussell.ops.noise import Noise
-from karussell.ops.recurrence import cpp, reference, vendor
+from karussell.ops.recurrence import cpp, reference, scan, vendor
 from karussell.ops.recurrence.auto import fastest
 from karussell.ops.recurrence.door import check_lengths, check_resets, check_weights, given_inputs, given_state
 from karussell.ops.recurrence.options import Options, check
@@ -84,24 +84,34 @@ def recurrence(
     return _result(cell, answer, chosen)
 
 
-_RUN = {Engine.reference: reference.run, Engine.vendor: vendor.run, Engine.cpp: cpp.run}
+_RUN = {Engine.reference: reference.run, Engine.vendor: vendor.run, Engine.cpp: cpp.run, Engine.scan: scan.run}
+_WHY_NOT = {Engine.vendor: vendor.why_not, Engine.cpp: cpp.why_not, Engine.scan: scan.why_not}
+# from so many steps on a scan is the faster of the two in plain torch, as `bench layers --group scan` shows
+_SCAN_FROM = 16
 
 
 def _choose(q: Request, asked: Engine) -> Engine:
     if asked is Engine.reference:
         return asked
     if asked is not Engine.auto:
-        reason = (vendor if asked is Engine.vendor else cpp).why_not(q)
+        reason = _WHY_NOT[asked](q)
         if reason is not None:
             raise EngineError(f"engine '{asked}' was forced, but {reason}. Use engine='auto' or 'reference'")
         return asked
     if vendor.why_not(q) is not None:
-        return Engine.cpp if cpp.why_not(q) is None else Engine.reference
+        return Engine.cpp if cpp.why_not(q) is None else _plain_torch(q)
     if torch.compiler.is_compiling():
         # sizes are symbols there, and torch's kernel would be unrolled over them
         return Engine.cpp if cpp.why_not(q) is None else Engine.vendor
     faster = fastest(q.cell.name, *q.x.shape[:2], q.hidden, _learns(q), torch.get_num_threads(), q.lengths is not None)
     return Engine.cpp if faster is Engine.cpp and cpp.why_not(q) is None else Engine.vendor
+
+
+def _plain_torch(q: Request) -> Engine:
+    """Where nothing is compiled: a scan of a long sequence if the cell allows one, else step after step."""
+    if torch.compiler.is_compiling() or q.x.shape[0] < _SCAN_FROM:
+        return Engine.reference
+    return Engine.scan if scan.why_not(q) is None else Engine.reference
 
 
 def _learns(q: Request) -> bool:

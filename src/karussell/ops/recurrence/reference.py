@@ -17,8 +17,8 @@ def run(q: Request) -> Answer:
     """Run the request; every operation is differentiable as often as one likes."""
     steps, batch = q.x.shape[:2]
     valid = None if q.lengths is None else torch.arange(steps, device=q.x.device)[:, None] < q.lengths
-    fed = dict(zip(q.cell.fed, _input_products(q, valid), strict=True))
-    biases = _biases(q)
+    fed = dict(zip(q.cell.fed, input_products(q, valid), strict=True))
+    offsets = biases(q)
     masks = _seen_masks(q, batch)
     state, start = q.full(q.state), q.full(q.start)
     outputs: list[Tensor] = []
@@ -26,7 +26,7 @@ def run(q: Request) -> Answer:
     gates: list[dict[str, Tensor]] = []
     for t in reversed(range(steps)) if q.reverse else range(steps):
         old = _reset(q, state, start, t)
-        env, pre = _step(q, t, old, fed, biases, masks)
+        env, pre = _step(q, t, old, fed, offsets, masks)
         new = {name: env[name] for name in q.cell.state}
         if q.weights.p is not None:
             new[q.cell.state[0]] = new[q.cell.state[0]] @ q.weights.p.T
@@ -61,7 +61,8 @@ def _normalise(z: Tensor, gain: Tensor, hidden: int) -> Tensor:
     return ((parts - mean) * torch.rsqrt(variance + EPSILON)).flatten(-2) * gain
 
 
-def _input_products(q: Request, valid: Tensor | None) -> tuple[Tensor, ...]:
+def input_products(q: Request, valid: Tensor | None) -> tuple[Tensor, ...]:
+    """W x at all steps, for every fed gate; under layer norm normalised."""
     # what lies beyond a row's length may be anything, and 0 * nan is nan in the gradient of W: clear it first
     x = q.x if valid is None else torch.where(valid[..., None], q.x, torch.zeros_like(q.x))
     products = x @ q.weights.w.T
@@ -70,7 +71,7 @@ def _input_products(q: Request, valid: Tensor | None) -> tuple[Tensor, ...]:
     return products.split(q.hidden, -1)
 
 
-def _biases(q: Request) -> dict[str, Tensor]:
+def biases(q: Request) -> dict[str, Tensor]:
     """Biases by the name under which their pre-activation reaches the step."""
     found: dict[str, Tensor] = {}
     if q.weights.b is not None:
