@@ -2,6 +2,8 @@
 
 reference  plain torch, one step after another: any dtype, any order of derivative; the oracle
 vendor     torch's own fused kernel, where the cell is exactly the one it has
+cpp        any cell's program compiled into one loop for the CPU
+triton     the same program printed as kernels for CUDA devices
 scan       cells whose gates do not see the past, all steps at once, in plain torch
 auto       the fastest that can run what was asked
 """
@@ -20,6 +22,7 @@ class Engine(StrEnum):
     vendor = "vendor"
     cpp = "cpp"
     scan = "scan"
+    triton = "triton"
 
 
 _ran = threading.local()

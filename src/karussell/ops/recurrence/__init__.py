@@ -9,7 +9,7 @@ from karussell.cells import Cell
 from karussell.errors import EngineError
 from karussell.ops.engine import Engine, record
 from karussell.ops.noise import Noise
-from karussell.ops.recurrence import cpp, reference, scan, vendor
+from karussell.ops.recurrence import cpp, reference, scan, triton, vendor
 from karussell.ops.recurrence.auto import fastest
 from karussell.ops.recurrence.door import check_lengths, check_resets, check_weights, given_inputs, given_state
 from karussell.ops.recurrence.options import Options, check
@@ -84,8 +84,19 @@ def recurrence(
     return _result(cell, answer, chosen)
 
 
-_RUN = {Engine.reference: reference.run, Engine.vendor: vendor.run, Engine.cpp: cpp.run, Engine.scan: scan.run}
-_WHY_NOT = {Engine.vendor: vendor.why_not, Engine.cpp: cpp.why_not, Engine.scan: scan.why_not}
+_RUN = {
+    Engine.reference: reference.run,
+    Engine.vendor: vendor.run,
+    Engine.cpp: cpp.run,
+    Engine.triton: triton.run,
+    Engine.scan: scan.run,
+}
+_WHY_NOT = {
+    Engine.vendor: vendor.why_not,
+    Engine.cpp: cpp.why_not,
+    Engine.triton: triton.why_not,
+    Engine.scan: scan.why_not,
+}
 # from so many steps on a scan is the faster of the two in plain torch, as `bench layers --group scan` shows
 _SCAN_FROM = 16
 

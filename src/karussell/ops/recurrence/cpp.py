@@ -32,6 +32,11 @@ def why_not(q: Request) -> str | None:
         return f"it computes on the CPU, not on {q.x.device}"
     if q.x.dtype not in KIND:
         return f"it computes in float32 and float64, not in {q.x.dtype}"
+    return runs(q) or _why_not_here(_cell(q))
+
+
+def runs(q: Request) -> str | None:
+    """Why no engine that runs programs can run this request, whatever its program; None if one can."""
     if q.weights.p is not None:
         return "it has no projection yet"
     if q.every_gate:
@@ -42,7 +47,12 @@ def why_not(q: Request) -> str | None:
         return "it does not run inside functorch transforms"
     if forward_mode():
         return "it has no forward-mode derivative"
-    return _why_not_here(_cell(q))
+    return None
+
+
+def program_of(q: Request) -> Program | str:
+    """The program that runs for a request, or why its cell has none."""
+    return _why_never(_cell(q)) or _known(_cell(q))
 
 
 def _cell(q: Request) -> Cell:

@@ -106,14 +106,14 @@ def normal_inputs(q: Request, p: Program, inputs: Inputs) -> tuple[Tensor, Tenso
     x = inputs.x
     if q.lengths is not None:
         # what lies beyond a row's length may be nan
-        valid = torch.arange(x.shape[0])[:, None] < q.lengths
+        valid = torch.arange(x.shape[0], device=x.device)[:, None] < q.lengths
         x = torch.where(valid[..., None], x, torch.zeros_like(x))
     products = (x.reshape(-1, x.shape[2]) @ inputs.w.T).view(-1, len(p.fed), q.hidden)
     normal, _, deviation = torch.native_layer_norm(products, [q.hidden], None, None, EPSILON)
     return normal, deviation
 
 
-def input_gradients(q: Request, inputs: Inputs, kept: Sequence[Tensor], dz: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def input_gradients(q: Request, inputs: Inputs, kept: Sequence[Tensor], dz: Tensor) -> tuple[Tensor, Tensor]:
     """From dz [T * B, fed gates * H] to the gradients of W x (before the norm), and of the gain."""
     normal, deviation = kept
     assert inputs.norm_x is not None
