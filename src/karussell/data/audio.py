@@ -1,6 +1,7 @@
 """Audio files in and out: mono float32 at one rate, or one clear sentence why not."""
 
 import io
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,11 +116,16 @@ def check_samples(samples: np.ndarray, name: str, rate: int) -> np.ndarray:
 
 def _open(path: Path) -> Any:
     soundfile = require("soundfile", extra="audio")
-    if path.is_dir():
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise InputError(f"there is no audio file '{path}'; check the path") from None
+    except (OSError, ValueError) as error:
+        # a name that is too long, or no name at all
+        raise InputError(f"there is no audio file '{path}' ({error}); check the path") from None
+    if stat.S_ISDIR(found.st_mode):
         raise InputError(f"'{path}' is a folder, needed an audio file (wav, flac, ogg or mp3)")
-    if not path.exists():
-        raise InputError(f"there is no audio file '{path}'; check the path")
-    if path.stat().st_size == 0:
+    if stat.S_ISREG(found.st_mode) and found.st_size == 0:
         raise InputError(f"the audio file '{path}' is empty (0 bytes); copy or record it again")
     try:
         return soundfile.SoundFile(path)

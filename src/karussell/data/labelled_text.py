@@ -49,8 +49,9 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 continue
             try:
                 row = json.loads(written)
-            except json.JSONDecodeError as error:
-                raise InputError(f"'{path}' line {line} is not JSON ({error.msg}); needed one object a line") from None
+            except (ValueError, RecursionError) as error:
+                reason = getattr(error, "msg", error)
+                raise InputError(f"'{path}' line {line} is not JSON ({reason}); needed one object a line") from None
             if not isinstance(row, dict):
                 raise InputError(f"'{path}' line {line} is not a JSON object; needed {{'text': ..., 'label': ...}}")
             yield line, row

@@ -113,8 +113,9 @@ def _rows(path: Path, content: str) -> Iterator[tuple[int, dict[str, object]]]:
                 continue
             try:
                 row = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise InputError(f"'{path}' line {line} is not JSON ({error.msg}); needed one object a line") from None
+            except (ValueError, RecursionError) as error:
+                reason = getattr(error, "msg", error)
+                raise InputError(f"'{path}' line {line} is not JSON ({reason}); needed one object a line") from None
             if not isinstance(row, dict):
                 raise InputError(f"'{path}' line {line} is not a JSON object; needed {{'audio': ..., 'text': ...}}")
             yield line, row
@@ -141,9 +142,15 @@ def _utterance(path: Path, line: int, row: dict[str, object]) -> Utterance:
         raise InputError(
             f"'{path}' line {line}: the transcript of '{written}' is empty; write what is said, or take it out"
         )
-    audio = Path(written).expanduser()
-    audio = audio if audio.is_absolute() else path.parent / audio
-    if not audio.is_file():
+    audio = Path(written)
+    try:
+        audio = audio.expanduser()
+        audio = audio if audio.is_absolute() else path.parent / audio
+        there = audio.is_file()
+    except (OSError, RuntimeError, ValueError):
+        # a name that is too long, a home that nobody has
+        there = False
+    if not there:
         raise InputError(
             f"'{path}' line {line}: there is no audio file '{audio}'; paths start at the manifest's folder"
         )

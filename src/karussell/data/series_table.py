@@ -193,7 +193,7 @@ def parts(source: Any, columns: list[str] | None, rows: int = ROWS) -> Iterator[
             with parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=rows, columns=columns):
                     yield batch.to_pandas()
-        except (OSError, ValueError) as error:
+        except Exception as error:  # what a spoilt file makes pyarrow and pandas raise is of every kind
             raise InputError(f"'{path}' is no Parquet file that can be read ({error})") from error
         return
     try:

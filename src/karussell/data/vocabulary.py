@@ -104,7 +104,7 @@ class Vocabulary:
         try:
             found = json.loads(content)
             symbols, blank, unit = found["symbols"], found["blank"], found["unit"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise InputError(f"not a vocabulary ({error}); needed JSON with symbols, blank and unit") from error
         if not isinstance(symbols, list) or not all(isinstance(s, str) for s in symbols) or type(blank) is not int:
             raise InputError("not a vocabulary; symbols must be a list of texts and blank a whole number")
