@@ -16,8 +16,11 @@ template <class C, class T> class Backward {
     const Panels<C, T> panels;
     // columns of lines; of what is sent back through R
     const int64_t H, wide, n, columns, sent;
-    // gradients of states and of values between stages [rank, wide]; of unit vectors; unit vectors, padded; where
-    // rows are ragged, the gradients of pre-activations of this step and the one before [rank, columns]
+    // the distance of compact rows: rows a power of two apart would share few sets of the cache
+    const int64_t apart;
+    const std::vector<Share> seen_by;  // by block of units
+    // gradients of states and of values between stages [rank, wide]; of unit vectors; unit vectors, padded; the
+    // gradients of what R gave at this step and the one before [rank, apart]
     Buffer<T> memory;
     T *d_state[S], *d_between[C::between + 1], *unit[C::fixed + 1], *compact[2];
     // what zoneout hands past a step, by state [rank, wide]; masks on what R saw, by edge [rank, wide]
@@ -28,8 +31,9 @@ template <class C, class T> class Backward {
 
     Backward(const Call<T>& call, const Group<T>& group)
         : c(call), g(group), panels(call.inputs, call.hidden, true), H(call.hidden), wide(Block<T>::stride(H)),
-          n(std::max<int64_t>(group.size(), 1)), columns(C::width * H), sent(call.normed ? C::all_products * H : columns) {
-        int64_t rows = n * wide, lines = g.ragged || c.normed ? n * sent : 0, past = c.special ? S * rows : 0;
+          n(std::max<int64_t>(group.size(), 1)), columns(C::width * H), sent(call.normed ? C::all_products * H : columns),
+          apart(sent + Lanes<T>::count), seen_by(reach<T>(call.seen_by, call.hidden)) {
+        int64_t rows = n * wide, lines = n * apart, past = c.special ? S * rows : 0;
         int64_t masks = c.gal ? C::edges * rows : 0, gains = c.normed ? C::all_products * wide : 0;
         memory.resize(rows * (S + C::between) + wide * (2 * C::fixed + C::arrivals) + 2 * lines + past + masks + gains +
                       64);
@@ -103,32 +107,37 @@ template <class C, class T> class Backward {
             for (int p = 0; p < C::products[k]; p++) {
                 int64_t at = t * c.batch + g.row[r], q = C::first_product[k] + p;
                 const T* normal = c.stored_norms + (at * C::all_products + q) * H;
-                T* out = compact[parity] + r * sent + q * H;
+                T* out = compact[parity] + r * apart + q * H;
                 normalise_back(c.lines + at * columns + (C::column[k] + p) * H, normal, c.gain[k] + p * H,
                                c.scales[at * C::all_products + q], H, d_gain + q * wide, out);
                 std::memcpy(c.norms + (at * C::all_products + q) * H, out, H * sizeof(T));
             }
     }
-    // the gradients of what R gave to stage j at time t, from rank r on
-    const T* known_rows(int64_t t, int64_t r, int64_t parity, int j) const {
-        if (c.normed) return compact[parity] + r * sent + C::first_product[j] * H;
-        if (g.ragged) return compact[parity] + r * sent + C::column[j] * H;
-        return c.lines + (t * c.batch + g.row[0] + r) * sent + C::column[j] * H;
+    // the gradients of what R gave to stage j, from rank r on
+    const T* known_rows(int64_t r, int64_t parity, int j) const {
+        return compact[parity] + r * apart + (c.normed ? C::first_product[j] : C::column[j]) * H;
     }
     // what a value gets back through the recurrent matrices of all stages that saw it
     //   fresh: of this step alone    over: of the step before alone
     void received(int value, int64_t t, int64_t r, int rows, bool fresh, bool over, int64_t parity, int64_t ub,
                   T* out) const {
-        Factor<T> factors[std::max(1, C::edges)];
-        int count = 0, edge[std::max(1, C::edges)];
+        constexpr int most = std::max(1, C::edges * std::max(1, C::most_products));
+        Factor<T> factors[most];
+        int count = 0, edge[most];
         for (int e = 0; e < C::edges; e++) {
             if (C::edge_value[e] != value || (C::edge_later[e] ? fresh : over)) continue;
             int j = C::edge_stage[e];
             int64_t K = int64_t(C::products[j]) * H, blocks = Block<T>::count(H);
-            const T* a = C::edge_later[e] ? known_rows(c.reverse ? t - 1 : t + 1, r, 1 - parity, j)
-                                          : known_rows(t, r, parity, j);
+            const T* a = known_rows(r, C::edge_later[e] ? 1 - parity : parity, j);
             const T* panel = c.packed + panels.recurrent[j] + (C::edge_seen[e] * blocks + ub) * K * N;
-            factors[count] = {a, sent, panel, K}, edge[count++] = e;
+            if (!c.seen_by) {
+                factors[count] = {a, apart, panel, K}, edge[count++] = e;
+                continue;
+            }
+            for (int p = 0; p < C::products[j]; p++, count++) {
+                int64_t first = p * H + seen_by[ub].first, units = seen_by[ub].last - seen_by[ub].first;
+                factors[count] = {a + first, apart, panel + first * N, units}, edge[count] = e;
+            }
         }
         if (!c.gal) return product<T>(rows, factors, count, nullptr, 0, out, N);
         alignas(64) T one[Block<T>::rows * N];
@@ -155,7 +164,7 @@ template <class C, class T> class Backward {
         } else if constexpr (C::is_unit[f < 0 ? 0 : f]) {
             return load(unit[f] + u);
         } else {
-            if (value == c.drop_value) return dropped(c, c.drop_key, t, g.row[rank], u);
+            if (value == c.drop_value) return dropped(c, c.drop_key, c.first + t, g.row[rank], u);
             return c.wide[value] ? load(c.fixed[value] + at * H + u, lanes) : all(c.fixed[value][at]);
         }
     }
@@ -188,8 +197,8 @@ template <class C, class T> class Backward {
                 Stage::template backward<T>(save, need, d_write, d_arrive, d_take, d_units);
                 for (int a = 0; a < Stage::arrivals; a++) {
                     store(c.lines + at * columns + (Stage::column + a) * H + u, d_arrive[a], lanes);
-                    if (g.ragged && !c.normed)
-                        store(compact[parity] + (r + m) * columns + (Stage::column + a) * H + u, d_arrive[a], lanes);
+                    if (!c.normed)
+                        store(compact[parity] + (r + m) * apart + (Stage::column + a) * H + u, d_arrive[a], lanes);
                     T* p = d_bias + (Stage::arrival + a) * wide + u;
                     store(p, load(p) + d_arrive[a]);
                 }
@@ -212,14 +221,20 @@ template <class C, class T> class Backward {
             d = Vec<T>{};
         }
         if (const T* shown = c.d_history[s]) d += load(shown + (t * c.batch + row) * H + u, lanes);
-        if (c.zone[s] == 0) return d;
-        Vec<T> zero{}, past = T(c.zone[s]) * d, made = T(1 - c.zone[s]) * d;
-        if (c.training) {
-            Mask<T> stays = below<T>(c.zone_key[s], t, row, u, c.zone_below[s]);
-            past = stays ? d : zero, made = stays ? zero : d;
+        Vec<T> zero{}, made = d;
+        if (c.zone[s] != 0) {
+            Vec<T> past = T(c.zone[s]) * d;
+            made = T(1 - c.zone[s]) * d;
+            if (c.training) {
+                Mask<T> stays = below<T>(c.zone_key[s], c.first + t, row, u, c.zone_below[s]);
+                past = stays ? d : zero, made = stays ? zero : d;
+            }
+            store(d_past[s] + here, past);
         }
-        store(d_past[s] + here, past);
-        return made;
+        if (c.clip[s] == 0) return made;
+        // beyond its limits a state does not follow what made it; nan is beyond nothing
+        Vec<T> was = load(c.fresh[s] + (t * c.batch + row) * H + u, lanes);
+        return (was > all(T(c.clip[s]))) | (was < all(T(-c.clip[s]))) ? zero : made;
     }
     void to_start(int s, Vec<T> d, int64_t row, int64_t u, int lanes) {
         if (T* p = c.d_start[s]) store(p + row * H + u, load(p + row * H + u, lanes) + d, lanes);

@@ -36,7 +36,7 @@ template <class T> struct Call {
     T* d_units[MOST_VALUES];    // by value: [H], null where not learned
     T* d_bias;                  // [arrivals * H], the program's order, or null
     // options; zero and null where they are not used
-    int64_t special;                   // resets, zoneout or recurrent dropout
+    int64_t special;                   // resets, zoneout, recurrent dropout or clipping
     int64_t training;                  // masks are drawn; otherwise zoneout is an expectation
     const uint8_t* resets;             // [T, B]: the row's state is set to its start before this step
     const T* start[MOST_VALUES];       // by state: [B, H], null for zeros
@@ -58,6 +58,10 @@ template <class T> struct Call {
     const T* stored_norms;             // backward only: where the normalised R h are, `norms` itself or elsewhere
     T* scales;                         // [T, B, all products]: 1 / deviation
     T* d_gain[MOST_STAGES];            // backward writes, like gain
+    int64_t first;                     // the time of step 0, by which masks are counted
+    double clip[MOST_VALUES];          // by state: it is kept within -clip and clip; 0 for no limit
+    const int64_t* sees;               // [H, 2] or null for all: the units that a unit's row of R multiplies, from and to
+    const int64_t* seen_by;            // [H, 2] or null for all: the units whose rows of R multiply it
 };
 
 }  // namespace karussell

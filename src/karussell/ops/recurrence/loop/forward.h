@@ -19,6 +19,7 @@ template <class C, class T> class Forward {
     // with few, those of several steps are made at once, so that each panel of W is read for many rows
     const bool fused;
     const int64_t chunk;
+    const std::vector<Share> sees;  // by block of units
     // compact states [rank, wide], two of each where a product reads what a step writes; values between stages;
     // unit vectors, padded; input products of a few steps [fed arrival][step, rank][wide]
     Buffer<T> memory;
@@ -31,7 +32,7 @@ template <class C, class T> class Forward {
     Forward(const Call<T>& call, const Group<T>& group)
         : c(call), g(group), panels(call.inputs, call.hidden, false), H(call.hidden), wide(Block<T>::stride(H)),
           n(std::max<int64_t>(group.size(), 1)), fused(call.normed || (n >= 8 && !(group.ragged && call.by_units))),
-          chunk(fused ? 1 : steps_at_once(call, n)) {
+          chunk(fused ? 1 : steps_at_once(call, n)), sees(reach<T>(call.sees, call.hidden)) {
         int64_t rows = n * wide;
         int64_t more = (c.gal ? 3 * C::edges : 0) + (c.normed ? C::most_products : 0);
         memory.resize(rows * (2 * S + C::between + C::fed * chunk + more) + wide * (C::fixed + 1) +
@@ -223,9 +224,10 @@ template <class C, class T> class Forward {
         for (int s = 0; s < C::sees[k]; s++) {
             int e = C::first_edge[k] + s;
             const T* rows = c.gal ? seen[e][C::edge_later[e] ? parity : 0] : source(Stage::sees[s], parity);
-            to[s] = {rows + r * wide, wide,
-                     c.packed + panels.recurrent[k] + ((int64_t(p) * C::sees[k] + s) * Block<T>::count(H) + ub) * H * N,
-                     H};
+            const T* panel =
+                c.packed + panels.recurrent[k] + ((int64_t(p) * C::sees[k] + s) * Block<T>::count(H) + ub) * H * N;
+            int64_t first = sees[ub].first;
+            to[s] = {rows + r * wide + first, wide, panel + first * N, sees[ub].last - first};
         }
     }
     // where a value lies: states before the step, after it, between stages
@@ -241,7 +243,7 @@ template <class C, class T> class Forward {
         } else if constexpr (C::is_unit[f < 0 ? 0 : f]) {
             return load(unit[f] + u);
         } else {
-            if (value == c.drop_value) return dropped(c, c.drop_key, t, g.row[rank], u);
+            if (value == c.drop_value) return dropped(c, c.drop_key, c.first + t, g.row[rank], u);
             int64_t at = t * c.batch + g.row[rank];
             return c.wide[value] ? load(c.fixed[value] + at * H + u, int(H - u)) : all(c.fixed[value][at]);
         }
@@ -253,7 +255,8 @@ template <class C, class T> class Forward {
         if (value < 2 * S) {
             int s = value - S;
             if (c.fresh[s]) store(c.fresh[s] + at, fresh, lanes);
-            if (c.zone[s] != 0) now = zoned(c, s, t, row, u, fresh, load(source(s, parity) + rank * wide + u));
+            if (c.clip[s] != 0) now = clipped(c, s, now);
+            if (c.zone[s] != 0) now = zoned(c, s, t, row, u, now, load(source(s, parity) + rank * wide + u));
         }
         Vec<T> kept = now;
         if (value < 2 * S && next >= 0 && next < g.length[rank] && anew(c, next, row))

@@ -45,9 +45,22 @@ template <class T> struct Group {
 // the blocks of units that a member computes
 struct Share {
     int64_t first, last;
+    Share(int64_t from, int64_t to) : first(from), last(to) {}
     Share(int64_t blocks, int member, int members)
         : first(blocks * member / members), last(blocks * (member + 1) / members) {}
 };
+
+// by block of units: the first unit that any of them sees (or that sees any of them), and the one after the last
+template <class T> std::vector<Share> reach(const int64_t* units, int64_t H) {
+    std::vector<Share> found;
+    for (int64_t ub = 0; ub < Block<T>::count(H); ub++) {
+        Share s{units ? H : 0, units ? 0 : H};
+        for (int64_t u = ub * Block<T>::units; units && u < std::min(H, (ub + 1) * Block<T>::units); u++)
+            s.first = std::min(s.first, units[2 * u]), s.last = std::max(s.last, units[2 * u + 1]);
+        found.push_back({std::min(s.first, s.last), s.last});
+    }
+    return found;
+}
 
 // recurrent dropout's masks of a group's rows, by edge: [rank, wide]
 template <class C, class T> void draw_masks(const Call<T>& c, const Group<T>& g, int64_t wide, T* const* masks) {

@@ -23,9 +23,14 @@ template <class T> struct Large {
     int64_t threads;
 };
 
-// out[m, :] (+)= sum over k of a[k * rows + m] panel[k, :],   m < M; valid columns of out
+// rows of out in one tile, rounded up to whole registers
+template <class T>
+constexpr int tall = (Block<T>::rows + Lanes<T>::count - 1) / Lanes<T>::count * Lanes<T>::count;
+
+// out[m, :] (+)= sum over k of a[k, m] panel[k, :],   m < M; valid columns of out
+//   a  [K, tall]
 template <class T, int M>
-void outer_tile(const T* a, int64_t rows, const T* panel, int64_t K, T* out, int64_t ldo, int64_t valid, bool add) {
+void outer_tile(const T* a, const T* panel, int64_t K, T* out, int64_t ldo, int64_t valid, bool add) {
     constexpr int V = Block<T>::vectors, L = Lanes<T>::count;
     Vec<T> sum[M][V];
 #pragma GCC unroll 16
@@ -39,7 +44,7 @@ void outer_tile(const T* a, int64_t rows, const T* panel, int64_t K, T* out, int
         for (int v = 0; v < V; v++) p[v] = load(panel + k * Block<T>::units + v * L);
 #pragma GCC unroll 16
         for (int m = 0; m < M; m++) {
-            Vec<T> x = all(a[k * rows + m]);
+            Vec<T> x = all(a[k * tall<T> + m]);
 #pragma GCC unroll 4
             for (int v = 0; v < V; v++) sum[m][v] += x * p[v];
         }
@@ -56,16 +61,25 @@ void outer_tile(const T* a, int64_t rows, const T* panel, int64_t K, T* out, int
         }
 }
 template <class T>
-INLINE void outer_tile(int M, const T* a, int64_t rows, const T* panel, int64_t K, T* out, int64_t ldo, int64_t valid,
-                       bool add) {
+INLINE void outer_tile(int M, const T* a, const T* panel, int64_t K, T* out, int64_t ldo, int64_t valid, bool add) {
     switch (M) {
 #define KARUSSELL_CASE(M) \
-    case M: return outer_tile<T, M>(a, rows, panel, K, out, ldo, valid, add);
+    case M: return outer_tile<T, M>(a, panel, K, out, ldo, valid, add);
         KARUSSELL_CASE(1) KARUSSELL_CASE(2) KARUSSELL_CASE(3) KARUSSELL_CASE(4) KARUSSELL_CASE(5) KARUSSELL_CASE(6)
 #if KARUSSELL_BYTES == 64
         KARUSSELL_CASE(7) KARUSSELL_CASE(8) KARUSSELL_CASE(9) KARUSSELL_CASE(10) KARUSSELL_CASE(11) KARUSSELL_CASE(12)
 #endif
 #undef KARUSSELL_CASE
+    }
+}
+
+// `valid` numbers, and zeros up to `count`, by whole registers where they can be
+template <class T, int count> INLINE void copy_padded(const T* from, int64_t valid, T* to) {
+    constexpr int L = Lanes<T>::count;
+#pragma GCC unroll 4
+    for (int i = 0; i < count; i += L) {
+        int64_t left = valid - i;
+        store(to + i, left >= L ? load(from + i) : load(from + i, int(std::max<int64_t>(left, 0))));
     }
 }
 
@@ -89,9 +103,7 @@ template <class T> class Panel {
             const T* row = c.b + (c.b_rows ? c.b_rows[k0 + k] : k0 + k) * c.ldb + n0;
             for (int64_t j = 0; j < blocks; j++) {
                 T* to = memory.get() + (j * K + k) * N;
-                int64_t valid = std::min<int64_t>(N, columns - j * N);
-                std::memcpy(to, row + j * N, valid * sizeof(T));
-                if (valid < N) std::memset(to + valid, 0, (N - valid) * sizeof(T));
+                copy_padded<T, N>(row + j * N, std::min<int64_t>(N, columns - j * N), to);
             }
         }
     }
@@ -100,9 +112,9 @@ template <class T> class Panel {
 
 // out[m, n] = sum over k of a[row k, m] b[row k, n]: each member has rows of out, and sums in the order of k
 template <class T> void outer(const Large<T>& c, Share mine) {
-    constexpr int R = Block<T>::rows, N = Block<T>::units;
+    constexpr int N = Block<T>::units;
     Panel<T> panel(c);
-    Buffer<T> tile(LARGE_K * R);
+    Buffer<T> tile(LARGE_K * tall<T>);
     for (int64_t n0 = 0; n0 < c.N; n0 += LARGE_N)
         for (int64_t k0 = 0; k0 < c.K; k0 += LARGE_K) {
             panel.fill(c, k0, n0);
@@ -110,11 +122,11 @@ template <class T> void outer(const Large<T>& c, Share mine) {
                 int rows = share<T>(mine.last - m);
                 for (int64_t k = 0; k < panel.K; k++) {
                     const T* from = c.a + (c.a_rows ? c.a_rows[k0 + k] : k0 + k) * c.lda + m;
-                    for (int i = 0; i < rows; i++) tile.get()[k * rows + i] = from[i];
+                    copy_padded<T, tall<T>>(from, c.M - m, tile.get() + k * tall<T>);
                 }
                 for (int64_t j = 0; j < panel.blocks; j++) {
                     int64_t n = n0 + j * N;
-                    outer_tile<T>(rows, tile.get(), rows, panel.block(j), panel.K, c.out + m * c.ldo + n, c.ldo,
+                    outer_tile<T>(rows, tile.get(), panel.block(j), panel.K, c.out + m * c.ldo + n, c.ldo,
                                   c.N - n, c.add || k0);
                 }
                 m += rows;

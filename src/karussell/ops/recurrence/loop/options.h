@@ -44,7 +44,13 @@ template <class T> INLINE Vec<T> start(const Call<T>& c, int state, int64_t row,
 template <class T>
 INLINE Vec<T> zoned(const Call<T>& c, int state, int64_t t, int64_t row, int64_t u, Vec<T> fresh, Vec<T> old) {
     if (!c.training) return T(c.zone[state]) * old + T(1 - c.zone[state]) * fresh;
-    return below<T>(c.zone_key[state], t, row, u, c.zone_below[state]) ? old : fresh;
+    return below<T>(c.zone_key[state], c.first + t, row, u, c.zone_below[state]) ? old : fresh;
+}
+// a state's new value within its limits
+template <class T> INLINE Vec<T> clipped(const Call<T>& c, int state, Vec<T> v) {
+    Vec<T> most = all(T(c.clip[state]));
+    v = v > most ? most : v;  // nan compares false and passes
+    return v < -most ? -most : v;
 }
 // recurrent dropout's factor for one number
 template <class T>
