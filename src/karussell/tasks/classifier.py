@@ -32,6 +32,7 @@ from karussell.tasks.sequences.batches import Batch, Loader
 from karussell.tasks.sequences.encoder import counts_of
 from karussell.tasks.sequences.inputs import Inputs, words
 from karussell.tasks.sizes import fitting
+from karussell.tasks.streams import LabelStream
 from karussell.train import History, Progress, fit
 from karussell.train.randomness import keyed
 
@@ -172,6 +173,10 @@ class Classifier:
         return [
             Answer(self.labels[int(row.argmax())], dict(zip(self.labels, row.tolist(), strict=True))) for row in rows
         ]
+
+    def stream(self, *, every: int = 10, window: int = 0) -> LabelStream:
+        """Answers while a sequence comes, every so many steps; see `karussell.tasks.streams.LabelStream`."""
+        return LabelStream(self, every, window)
 
     def evaluate(self, data: Sequence[Example]) -> dict[str, Any]:
         """Accuracy, the mean recall of the labels and the calibration error, with the floor; JSON values.

@@ -31,7 +31,7 @@ RECIPE = TranscriberConfig(
         tempo=0.3, wobble=0.4, noise=0.25, snr_db=(15.0, 45.0), reverb=0.1, frequency_masks=0, time_masks=0.0
     ),
     network=NetworkConfig(hidden=128, layers=1, dropout=0.2),
-    train=TrainConfig(epochs=36, learning_rate=3e-3, warmup=0.15, final=0.001, clip=2.0, ema=0.99, validate_epochs=5),
+    train=TrainConfig(epochs=30, learning_rate=3e-3, warmup=0.15, final=0.001, clip=2.0, ema=0.99, validate_epochs=5),
     batch_size=16,
     floor_db=-30.0,
 )

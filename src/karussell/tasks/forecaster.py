@@ -25,6 +25,7 @@ from karussell.tasks.forecast.facts import Facts
 from karussell.tasks.forecast.network import ForecastNetwork
 from karussell.tasks.forecast.windows import Batch, Windows, origins_of
 from karussell.tasks.sizes import fitting
+from karussell.tasks.streams import ForecastStream
 from karussell.tasks.task import Score
 from karussell.tasks.transcriber import versions
 from karussell.train import History, Progress, fit
@@ -168,6 +169,10 @@ class Forecaster:
         for k, name in enumerate(level_names(self.config.levels)):
             columns[name] = found.quantiles[..., k].ravel()
         return pandas.DataFrame(columns)
+
+    def stream(self) -> ForecastStream:
+        """Forecasts while values come; see `karussell.tasks.streams.ForecastStream`."""
+        return ForecastStream(self)
 
     def evaluate(self, data: SeriesSet, /, history: SeriesSet | None = None, *, stride: int = 1) -> dict[str, Any]:
         """Scores over rolling origins, every `stride` steps, beside the better of the two naive floors.

@@ -16,6 +16,7 @@ from torch.nn import functional
 from karussell.errors import InputError
 from karussell.nn import LSTM
 from karussell.nn.batch_norm import BatchNorm2d
+from karussell.nn.dropout import Dropout
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Network(nn.Module):
             dropout=config.dropout if config.layers > 1 else 0.0,
         )
         self.out = nn.Linear(hidden * (1 + config.bidirectional), labels)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self._fill()
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,6 +24,7 @@ from karussell.tasks.sequences.batches import Batch, Loader
 from karussell.tasks.sequences.encoder import counts_of
 from karussell.tasks.sequences.inputs import Inputs, words
 from karussell.tasks.sizes import fitting
+from karussell.tasks.streams import TagStream
 from karussell.tasks.tag.config import TaggerConfig, defaults
 from karussell.tasks.tag.floor import Floor
 from karussell.tasks.tag.network import Network, legal
@@ -140,6 +141,10 @@ class Tagger:
                 picked = sure[torch.arange(len(path)), b, torch.tensor(path)].clamp(0, 1).tolist()
                 found[int(batch.items[b])] = Tagged(tuple(self.labels[k] for k in path), tuple(picked))
         return found
+
+    def stream(self, *, chunk: int = 16, left: int = 64, right: int = 16) -> TagStream:
+        """Tags while a sequence comes, `chunk` + `right` steps late; see `karussell.tasks.streams.TagStream`."""
+        return TagStream(self, chunk, left, right)
 
     def evaluate(self, data: Sequence[Example]) -> dict[str, Any]:
         """F1 of chunks by conlleval's rules where labels are of chunks, and the share of right labels; JSON values.
