@@ -1,5 +1,6 @@
 """What all tests share: uninitialised memory is NaN, and random problems for any cell."""
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,6 +11,10 @@ from torch import Tensor
 
 from karussell.cells import Cell
 from karussell.ops import Weights, shapes
+
+if not torch.cuda.is_available():
+    # kernels of CUDA devices are interpreted, which Triton must know before it is imported
+    os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture(autouse=True)

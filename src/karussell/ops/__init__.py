@@ -4,6 +4,7 @@ from karussell.ops.engine import Engine as Engine
 from karussell.ops.engine import watch as watch
 from karussell.ops.noise import Noise as Noise
 from karussell.ops.recurrence import Weights as Weights
+from karussell.ops.recurrence import both as both
 from karussell.ops.recurrence import recurrence as recurrence
 from karussell.ops.recurrence import shapes as shapes
 from karussell.ops.recurrence.options import Options as Options

@@ -53,6 +53,66 @@ def recurrence(
 
     Raises ValueError where a shape, a dtype or an option does not fit, naming what came and what was needed.
     """
+    request = _request(
+        cell, x, weights, state, lengths, resets, start, inputs, reverse, options, noise, every_state, every_gate
+    )
+    return _finish(request, _choose(request, Engine(engine)))
+
+
+def both(
+    cell: Cell,
+    x: Tensor,
+    weights: Sequence[Weights],
+    state: Sequence[Sequence[Tensor] | None] = (None, None),
+    *,
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    start: Sequence[Sequence[Tensor] | None] = (None, None),
+    inputs: Mapping[str, Tensor] | None = None,
+    options: Options = PLAIN,
+    noise: Sequence[Noise | None] = (None, None),
+    every_state: bool = False,
+    every_gate: bool = False,
+    engine: Engine = Engine.auto,
+) -> list[Result]:
+    """Run both directions of a layer: `recurrence` forwards, then in reverse, each with weights and states of its own.
+
+    Where the engine has one, it is one launch for both.
+    """
+    requests = [
+        _request(cell, x, w, s, lengths, resets, anew, inputs, reverse, options, n, every_state, every_gate)
+        for w, s, anew, n, reverse in zip(weights, state, start, noise, (False, True), strict=True)
+    ]
+    chosen = _choose(requests[0], Engine(engine))
+    if chosen is Engine.triton:
+        record(chosen)
+        return [_result(cell, answer, chosen) for answer in triton.run_together(requests)]
+    return [_finish(q, chosen) for q in requests]
+
+
+def _finish(q: Request, chosen: Engine) -> Result:
+    answer = _RUN[chosen](q)
+    if chosen is not Engine.cpp and not torch.compiler.is_compiling():
+        record(chosen)  # the compiled engine says itself when it runs, in graphs too
+    return _result(q.cell, answer, chosen)
+
+
+def _request(
+    cell: Cell,
+    x: Tensor,
+    weights: Weights,
+    state: Sequence[Tensor] | None,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    start: Sequence[Tensor] | None,
+    inputs: Mapping[str, Tensor] | None,
+    reverse: bool,
+    options: Options,
+    noise: Noise | None,
+    every_state: bool,
+    every_gate: bool,
+) -> Request:
+    """Everything checked."""
     hidden, sizes = check_weights(cell, x, weights)
     check(options, cell)
     if options.random and noise is None:
@@ -60,7 +120,7 @@ def recurrence(
     if (weights.norm_x is not None) != (weights.norm_r is not None):
         raise ValueError("recurrence: layer norm needs both gains, norm_x and norm_r")
     ends = check_lengths(lengths, x)
-    request = Request(
+    return Request(
         cell=cell,
         x=x,
         weights=dense(cell, weights, hidden),
@@ -77,11 +137,6 @@ def recurrence(
         every_gate=every_gate,
         normed=weights.norm_x is not None,
     )
-    chosen = _choose(request, Engine(engine))
-    answer = _RUN[chosen](request)
-    if chosen is not Engine.cpp and not torch.compiler.is_compiling():
-        record(chosen)  # the compiled engine says itself when it runs, in graphs too
-    return _result(cell, answer, chosen)
 
 
 _RUN = {
@@ -97,7 +152,7 @@ _WHY_NOT = {
     Engine.triton: triton.why_not,
     Engine.scan: scan.why_not,
 }
-# from so many steps on a scan is the faster of the two in plain torch, as `bench layers --group scan` shows
+# from so many steps on a scan is the faster of the two in plain torch, as `karussell bench layers --groups scan` shows
 _SCAN_FROM = 16
 
 
@@ -110,6 +165,8 @@ def _choose(q: Request, asked: Engine) -> Engine:
             raise EngineError(f"engine '{asked}' was forced, but {reason}. Use engine='auto' or 'reference'")
         return asked
     if vendor.why_not(q) is not None:
+        if q.x.is_cuda and triton.why_not(q) is None:
+            return Engine.triton
         return Engine.cpp if cpp.why_not(q) is None else _plain_torch(q)
     if torch.compiler.is_compiling():
         # sizes are symbols there, and torch's kernel would be unrolled over them
