@@ -25,6 +25,10 @@ and measured by `karussell bench layers --json benchmarks/results/NAME.json`, or
 - `variants` compares a cell with our own plain LSTM, its time scaled by the number of gates over 4;
   `variants-by-products` scales by the numbers of weights instead, for cells whose gates see more than the output.
 - `step-product` compares a step with the one matrix-vector product it cannot do without.
+- `compile` is a training step of ours under `torch.compile(fullgraph=True)` against the same without it;
+  `compile-loop` is it against a Python loop over the steps that torch.compile unrolled.
+- `scan` is the scan engine against the same cell step after step in plain torch; `scan-by-cpp` is it against the
+  compiled loop.
 - `loss`, `loss-large-vocabulary` and `loss-from-logits` are the CTC loss, forward and backward, against
   `torch.nn.functional.ctc_loss` from the same float32 numbers; its value and gradient must be the float64 reference's
   first. `loss-threads` compares ours with itself on one thread; small batches use one anyway and differ by chance.

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from torch.nn import Module
 
-from karussell.bench import own, parity, peers, step
+from karussell.bench import compiled, own, parity, peers, step
 from karussell.bench.peers import Peer, Side
 from karussell.bench.problem import Problem, Run
 from karussell.cells import (
@@ -20,9 +20,13 @@ from karussell.cells import (
     NIG,
     NOAF,
     NOG,
+    QRNN,
     RNN,
+    SRU,
     Cell,
     IndRNN,
+    MinGRU,
+    MinLSTM,
     PeepholeLSTM,
 )
 from karussell.ops import Engine
@@ -166,6 +170,37 @@ def _step(quick: bool) -> Iterator[Plan]:
     )
 
 
+def _compile(quick: bool) -> Iterator[Plan]:
+    deep = Problem(LSTM, STEPS, 32, 128, True, ragged=True, deep=True)
+    cases = [(deep, f"two layers both ways, ragged {deep.name}", compiled.EAGER)]
+    if not quick:
+        small = Problem(LSTM, STEPS, 8, 64, True)
+        cases += [(small, small.name, compiled.EAGER)]
+        cases += [(p, p.name, compiled.LOOP) for p in (Problem(LSTM, 20, 32, 128, True),)]
+    for problem, case, peer in cases:
+        yield Plan(
+            "compile",
+            case,
+            problem,
+            Engine.cpp,
+            (peer,),
+            threads=not quick,
+            ours=compiled.ours,
+            verify=compiled.verify,
+        )
+
+
+def _scan(quick: bool) -> Iterator[Plan]:
+    both = (Peer("eager loop", peers.eager_loop), Peer("cpp", peers.forced_cpp, group="scan-by-cpp"))
+    whole = ((16, 8, 64), (100, 32, 128), (1000, 1, 64), (1000, 8, 128))
+    for cell in (MinLSTM,) if quick else (MinGRU, MinLSTM, QRNN, SRU):
+        for steps, batch, hidden in whole[1:2] if quick else whole:
+            for training in (True,) if quick else (False, True):
+                problem = Problem(cell, steps, batch, hidden, training, drop_in=False)
+                case = f"{cell.name} {_mode(problem)} {problem.name}"
+                yield Plan("scan", case, problem, Engine.scan, both, threads=not quick)
+
+
 def _mode(problem: Problem) -> str:
     return "training" if problem.training else "inference"
 
@@ -182,5 +217,7 @@ GROUPS: dict[str, Callable[[bool], Iterator[Plan]]] = {
     "zoo-b32": _zoo_b32,
     "auto": _auto,
     "step": _step,
+    "compile": _compile,
+    "scan": _scan,
 }
 """The groups by name; each gives its plans, fewer of them when it should be quick."""

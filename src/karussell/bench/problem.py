@@ -41,7 +41,8 @@ def same_numbers(seed: int = 0) -> Iterator[None]:
 class Problem:
     """A layer of a cell on [T, B, I] with I = H. Ragged: lengths uniform in T/2..T. Training: all gradients.
 
-    drop_in: the layer is nn.LSTM or nn.GRU where the cell has one, and not nn.Recurrent.
+    drop_in: the layer is nn.LSTM or nn.GRU where the cell has one, and not nn.Recurrent. Deep: two layers, each in
+    both directions.
     """
 
     cell: Cell
@@ -51,6 +52,7 @@ class Problem:
     training: bool
     ragged: bool = False
     drop_in: bool = True
+    deep: bool = False
 
     @property
     def name(self) -> str:
@@ -60,8 +62,9 @@ class Problem:
     @property
     def products(self) -> int:
         """Weights that a step multiplies with: every one is a multiplication and an addition a row."""
-        need = shapes(self.cell, self.hidden, self.hidden)
-        return sum(rows * columns for rows, columns in (need.w, *need.r))
+        inputs = (self.hidden, self.hidden, 2 * self.hidden, 2 * self.hidden) if self.deep else (self.hidden,)
+        needs = [shapes(self.cell, size, self.hidden) for size in inputs]
+        return sum(rows * columns for need in needs for rows, columns in (need.w, *need.r))
 
     @property
     def flops(self) -> float:
@@ -86,8 +89,10 @@ class Problem:
         with same_numbers():
             if self.drop_in and self.cell in (LSTM, GRU):
                 made = nn.LSTM if self.cell == LSTM else nn.GRU
-                return made(self.hidden, self.hidden, engine=engine)
-            return nn.Recurrent(self.cell, self.hidden, self.hidden, engine=engine)
+                return made(self.hidden, self.hidden, 1 + self.deep, bidirectional=self.deep, engine=engine)
+            return nn.Recurrent(
+                self.cell, self.hidden, self.hidden, 1 + self.deep, bidirectional=self.deep, engine=engine
+            )
 
     def shorter(self, steps: int) -> "Problem":
         """The same with fewer steps."""
