@@ -12,6 +12,8 @@ from karussell.cli.command import note
 from karussell.errors import InputError
 from karussell.runtime import Label, load
 
+SPEECH = "transcribe"
+SECONDS = 1.0
 # a tenth of a second at 8 kHz; a pipe gives less if less is there
 _BYTES = 1600
 
@@ -21,7 +23,9 @@ def run_live(given: Namespace) -> int:
     if given.files:
         raise InputError("--live hears standard input; leave the files out")
     model = load(given.model)
-    stream = model.stream(chunk=given.chunk, right=given.right)
+    stream = model.stream(
+        chunk=SECONDS if given.chunk is None else given.chunk, right=SECONDS if given.right is None else given.right
+    )
     note(f"hearing 16-bit samples, mono, {model.rate} a second; answers wait {stream.latency:.2f} s at most")
     for block in _blocks(sys.stdin.fileno()):
         _show(stream.push(block), given, model.separator)

@@ -8,7 +8,8 @@ from jsonargparse import ArgumentParser, Namespace
 
 from karussell.cli.command import Command, complain, note
 from karussell.cli.language import declare_language, language, refuse_language
-from karussell.cli.live import run_live
+from karussell.cli.live import SPEECH, run_live
+from karussell.cli.live_data import run_live_data, task_of
 from karussell.errors import InputError
 
 
@@ -16,12 +17,19 @@ def declare(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("model", type=str, metavar="DIR", help="folder that karussell train has left")
     parser.add_argument("files", type=str, nargs="*", metavar="FILE", help="recordings: wav, flac, ogg or mp3; or data")
-    parser.add_argument("--live", action="store_true", help="hear standard input: 16-bit samples, mono, as they come")
     parser.add_argument(
-        "--chunk", type=float, default=1.0, help="live, of a model that needs the whole: seconds a piece"
+        "--live",
+        action="store_true",
+        help="answer standard input as it comes: 16-bit samples, mono; of other tasks a step or a row a line",
     )
     parser.add_argument(
-        "--right", type=float, default=1.0, help="and seconds heard after a piece before it is answered"
+        "--chunk",
+        type=float | None,
+        default=None,
+        help="live, of a model that needs the whole: seconds of sound a piece, 1 by default; of other tasks steps, 16",
+    )
+    parser.add_argument(
+        "--right", type=float | None, default=None, help="and what is heard after a piece before it is answered"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a recording, with times and confidences")
     parser.add_argument("--times", action="store_true", help="one line a label: start, end, confidence")
@@ -33,7 +41,9 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
     """Print the text of each recording; the ones that cannot be used are named, and the status is 2."""
     if given.live:
         refuse_language(given, "with --live, which follows the best path")
-        return run_live(given)
+        task = task_of(Path(given.model))
+        # speech is heard without torch
+        return run_live(given) if task == SPEECH else run_live_data(given, task)
     if not given.files:
         raise InputError("give recordings to hear, or --live to hear standard input")
     from karussell.tasks.folder import TASK, read_config

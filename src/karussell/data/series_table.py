@@ -156,9 +156,14 @@ def times_of(column: Any, name: str, row: int) -> np.ndarray:
         return column.to_numpy(dtype=np.int64)
     if column.dtype.kind != "M":
         words = column.astype(str)
-        made = pandas.to_datetime(words, errors="coerce", utc=bool(words.iloc[0][10:].count("+")), format="ISO8601")
-        if made.isna().any():
-            made = pandas.to_datetime(words, errors="coerce", format=_guessed(words.iloc[0]))
+        try:
+            made = pandas.to_datetime(words, errors="coerce", utc=bool(words.iloc[0][10:].count("+")), format="ISO8601")
+            if made.isna().any():
+                made = pandas.to_datetime(words, errors="coerce", format=_guessed(words.iloc[0]))
+        except ValueError as error:
+            raise InputError(
+                f"column {name!r}: the times cannot be read ({error}); write all of them in one way"
+            ) from error
         if made.isna().any():
             at = int(np.argmax(made.isna().to_numpy()))
             raise InputError(
