@@ -75,6 +75,7 @@ def compare(problem, cell, chance: random.Random, seed: int, wanted: frozenset[s
         zoneout={n: 0.2 + 0.1 * k for k, n in enumerate(cell.state)} if "zoneout" in wanted else {},
         dropout=0.3 if ("seen" in wanted and sees) or "candidate" in wanted else 0.0,
         dropout_on="candidate" if "candidate" in wanted else "seen",
+        clip={n: 0.1 + 0.2 * k for k, n in enumerate(cell.state)} if "clip" in wanted else {},
     )
     resets = torch.rand(case.steps, case.batch, generator=generator) < 0.4 if "resets" in wanted else None
     start, wide = None, None
@@ -98,7 +99,7 @@ def compare(problem, cell, chance: random.Random, seed: int, wanted: frozenset[s
 def test_any_mix_of_options_is_the_reference(problem, cell):
     chance = random.Random(named(cell))
     for seed in range(8):
-        kinds = ("resets", "zoneout", "seen", "norm", "evaluation")
+        kinds = ("resets", "zoneout", "seen", "norm", "clip", "evaluation")
         compare(problem, cell, chance, seed, frozenset(k for k in kinds if chance.random() < 0.5))
 
 
@@ -110,13 +111,14 @@ def test_a_mask_on_the_candidate(problem, cell):
         compare(problem, cell, chance, seed, more | {"candidate"})
 
 
-@pytest.mark.parametrize("kind", ["resets", "zoneout", "seen", "candidate", "norm"])
+@pytest.mark.parametrize("kind", ["resets", "zoneout", "seen", "candidate", "norm", "clip"])
 def test_each_alone_and_all_together_by_finite_differences(problem, kind):
     p = tame(problem, cells.LSTM, Case(4, 2, 3, 2), torch.float64)
     p = with_gains(p, 0) if kind == "norm" else p
     drop = 0.3 if kind in ("seen", "candidate") else 0.0
     zone = {"h": 0.2, "c": 0.3} if kind == "zoneout" else {}
-    options = Options(True, zone, drop, "candidate" if kind == "candidate" else "seen")
+    clip = {"h": 0.1, "c": 0.2} if kind == "clip" else {}
+    options = Options(True, zone, drop, "candidate" if kind == "candidate" else "seen", clip)
     resets = torch.tensor([[0, 1], [1, 0], [0, 0], [0, 1]]).bool() if kind == "resets" else None
 
     def function(*leaves):

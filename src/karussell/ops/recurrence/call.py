@@ -52,6 +52,10 @@ class Call(ctypes.Structure):
         ("stored_norms", ctypes.c_void_p),
         ("scales", ctypes.c_void_p),
         ("d_gain", ctypes.c_void_p * MOST_STAGES),
+        ("first", ctypes.c_int64),
+        ("clip", ctypes.c_double * MOST_VALUES),
+        ("sees", ctypes.c_void_p),
+        ("seen_by", ctypes.c_void_p),
     )
 
 

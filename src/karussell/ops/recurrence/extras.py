@@ -53,10 +53,11 @@ def _given(stage: Stage):
 
 
 def zoned(q: Request, p: Program) -> list[int]:
-    """The states with zoneout whose value before it backward reads."""
+    """The states whose value before zoneout or clipping backward reads."""
     count = len(p.states)
     needed = {v - count for s in p.stages for v in s.needs if count <= v < 2 * count}
-    return [s for s, n in enumerate(p.states) if q.options.zoneout.get(n) and s in needed]
+    o = q.options
+    return [s for s, n in enumerate(p.states) if o.clip.get(n) or (o.zoneout.get(n) and s in needed)]
 
 
 def describe(call: Call, q: Request, p: Program, inputs: Inputs, alive: list[Tensor]) -> None:
@@ -64,7 +65,7 @@ def describe(call: Call, q: Request, p: Program, inputs: Inputs, alive: list[Ten
     o, noise = q.options, q.noise
     gal = o.training and o.dropout > 0 and o.dropout_on == "seen"
     call.special = int(q.resets is not None or not o.plain)
-    call.training = int(o.training)
+    call.training, call.first = int(o.training), q.first
     if q.resets is not None:
         resets = q.resets.to("cpu", torch.uint8).contiguous()
         alive.append(resets)
@@ -73,7 +74,7 @@ def describe(call: Call, q: Request, p: Program, inputs: Inputs, alive: list[Ten
             call.start[s] = pointer(value)
     for s, name in enumerate(p.states):
         rate = o.zoneout.get(name, 0.0)
-        call.zone[s] = rate
+        call.zone[s], call.clip[s] = rate, o.clip.get(name, 0.0)
         if rate and o.training:
             call.zone_key[s], call.zone_below[s] = key(noise, ZONEOUT + s), limit(rate)
     if o.training and o.dropout:

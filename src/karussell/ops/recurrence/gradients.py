@@ -12,6 +12,7 @@ from karussell.ops.recurrence.invoke import Backward, Inputs
 from karussell.ops.recurrence.large import ALL, Rows, inner, outer
 from karussell.ops.recurrence.options import SEEN
 from karussell.ops.recurrence.request import Request
+from karussell.ops.recurrence.structure import structure
 from karussell.program import Program
 from karussell.program.program import StageProgram
 
@@ -191,7 +192,7 @@ def _recurrent(
     for k, value in enumerate(s.sees):
         block, mask = out[:, k * hidden : (k + 1) * hidden], None if masks is None else masks[k]
         if value >= count:  # passed between stages: of this very step
-            outer(d, lines.valid, _masked(history[value], mask).view(-1, hidden), lines.valid, block)
+            _connected(q, d, lines.valid, _masked(history[value], mask).view(-1, hidden), lines.valid, block)
             continue
         after = _masked(history[value + count], mask).view(-1, hidden)
         parts = [(after, lines.history), (inputs.state[value], lines.initial)]
@@ -199,9 +200,28 @@ def _recurrent(
         for number, (seen, (rows, there)) in enumerate(parts):
             if number == 0 or seen is not None:
                 assert seen is not None
-                outer(d, rows, seen if number == 0 else _masked(seen, mask), there, block, add=number > 0)
+                seen = seen if number == 0 else _masked(seen, mask)
+                _connected(q, d, rows, seen, there, block, add=number > 0)
     stage_gates = _stage_gates(p, s)
     return _place([(out, _rows(s.arrivals[s.alone :], stage_gates))], len(stage_gates), hidden)
+
+
+# with more parts than this, small products cost more than the zeros
+_MOST_PARTS = 32
+
+
+def _connected(q: Request, d: Tensor, rows: Rows, seen: Tensor, there: Rows, out: Tensor, add: bool = False) -> None:
+    """out (+)= d.T @ seen where R connects; zero elsewhere, unless that costs more than it saves."""
+    made, hidden = structure(q.cell, q.hidden), q.hidden
+    if made is None or len(made.parts) > _MOST_PARTS:
+        return outer(d, rows, seen, there, out, add)
+    if not add:
+        out.zero_()
+    for gate in range(0, d.shape[1], hidden):
+        for a, b, first, last in made.parts:
+            mine = slice(gate + a, gate + b)
+            outer(d[:, mine], rows, seen[:, first:last], there, out[mine, first:last], add)
+    return None
 
 
 def _masked(seen: Tensor, mask: Tensor | None) -> Tensor:

@@ -12,6 +12,7 @@ from karussell.ops.recurrence import extras
 from karussell.ops.recurrence.call import Call, pointer
 from karussell.ops.recurrence.inputs import Inputs
 from karussell.ops.recurrence.request import Request
+from karussell.ops.recurrence.structure import structure
 from karussell.ops.threads import most
 from karussell.program import Program
 
@@ -194,6 +195,9 @@ def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Cal
         call.fixed[number], call.wide[number] = pointer(value), int(value.shape[-1] != 1)
     for s, state in enumerate(inputs.state):
         call.initial[s] = pointer(state)
+    made = structure(q.cell, q.hidden)
+    if made is not None:
+        call.sees, call.seen_by = pointer(made.sees), pointer(made.seen_by)
     size = getattr(native.load(p), f"{KIND[inputs.x.dtype]}_packed")(width, q.hidden, int(backward))
     panels = inputs.x.new_empty(max(size, 1))
     alive.append(panels)

@@ -7,7 +7,7 @@ program  the program's JSON, so that a saved graph runs in another process, a ce
 tensors  the differentiable inputs in the flat order of invoke.Inputs; None for what is not given
 lengths  [B] int64;  resets  [T, B] bool;  inputs  per-step inputs in the program's order, [T, B, 1] or [T, B, H]
 noise    what masks are keyed by, int64 [3]: seed, step, stream
-flags    whole numbers in the order of Flags;  rates: recurrent dropout, then the zoneout of every state
+flags    whole numbers in the order of Flags;  rates: recurrent dropout, the zoneout of every state, its clipping
 outputs  y, the final states, the other states at every step if shown; with `keep` what the backward pass reads
 
 New options are further tensors at the end of the flat order, further flags and further rates: the schema stays.
@@ -94,7 +94,7 @@ def call(q: Request, p: Named, tensors: Flat) -> list[Tensor]:
     keep = keep and not torch.compiler.is_exporting()
     o = q.options
     flags = Flags(q.hidden, q.reverse, q.every_state, keep, o.training, o.dropout_on == "candidate")
-    rates = [o.dropout, *(o.zoneout.get(n, 0.0) for n in p.states)]
+    rates = [o.dropout, *(o.zoneout.get(n, 0.0) for n in p.states), *(o.clip.get(n, 0.0) for n in p.states)]
     noise = q.noise.packed() if o.random else None
     # a mask on the candidate is an input of the program that is drawn, not given
     inputs = [q.inputs[n] for n in p.inputs if n in q.inputs]
@@ -129,7 +129,9 @@ def _known(program: str, flags: tuple[int, ...], rates: tuple[float, ...]) -> Kn
     p, given = program_of(program), Flags(*flags)
     hidden, cell = given.hidden, cell_of(p)
     on: Literal["candidate", "seen"] = "candidate" if given.candidate else "seen"
-    options = Options(bool(given.training), dict(zip(p.states, rates[1:], strict=False)), rates[0], on)
+    count = 1 + len(p.states)
+    zoneout, clip = (dict(zip(p.states, part, strict=False)) for part in (rates[1:count], rates[count:]))
+    options = Options(bool(given.training), zoneout, rates[0], on, clip)
     nothing = torch.empty(0)
     q = Request(
         cell=cell,

@@ -19,6 +19,7 @@ class Options:
     training   draw masks; otherwise use expectations
     zoneout    a rate a state: the new state's unit keeps its old value with this probability, before it is used;
                in evaluation the expectation of the two (Krueger et al. 2016). h is made from the new, not the kept, c
+    clip       a limit a state: the new state is kept within -limit and limit, before zoneout (Sak et al. 2014 clip c)
     dropout    the probability of recurrent dropout, scaled by 1 / (1 - p) in training
     dropout_on "seen": one mask a sequence on what R multiplies (Gal & Ghahramani 2016)
                "candidate": a mask a step on the cell's candidate g (Semeniuta et al. 2016), for cells whose step
@@ -29,11 +30,13 @@ class Options:
     zoneout: Mapping[str, float] = field(default_factory=dict)
     dropout: float = 0.0
     dropout_on: Literal["seen", "candidate"] = "seen"
+    clip: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def plain(self) -> bool:
         """Whether nothing here changes the arithmetic."""
-        return not any(self.zoneout.values()) and not (self.training and self.dropout)
+        beside = any(self.zoneout.values()) or any(self.clip.values())
+        return not beside and not (self.training and self.dropout)
 
     @property
     def random(self) -> bool:
@@ -48,6 +51,11 @@ def check(options: Options, cell: Cell) -> None:
             raise ValueError(f"zoneout names {name!r}, but {cell.name} has the states {', '.join(cell.state)}")
         if not 0 <= rate <= 1:
             raise ValueError(f"zoneout[{name!r}] is {rate}; it is a probability, from 0 to 1")
+    for name, limit in options.clip.items():
+        if name not in cell.state:
+            raise ValueError(f"clip names {name!r}, but {cell.name} has the states {', '.join(cell.state)}")
+        if not limit >= 0:
+            raise ValueError(f"clip[{name!r}] is {limit}; it is a positive limit, or 0 for none")
     if not 0 <= options.dropout < 1:
         raise ValueError(f"dropout is {options.dropout}; it is a probability, from 0 to below 1")
     if options.dropout and options.dropout_on == "candidate" and "drop" not in cell.optional:

@@ -30,7 +30,7 @@ def run(q: Request) -> Answer:
         new = {name: env[name] for name in q.cell.state}
         if q.weights.p is not None:
             new[q.cell.state[0]] = new[q.cell.state[0]] @ q.weights.p.T
-        new = _zoneout(q, t, old, new)
+        new = _zoneout(q, t, old, _clip(q, new))
         keep = None if valid is None else valid[t][:, None]
         state = new if keep is None else {n: torch.where(keep, v, state[n]) for n, v in new.items()}
         shown = new if keep is None else {n: torch.where(keep, v, torch.zeros_like(v)) for n, v in new.items()}
@@ -174,6 +174,11 @@ def _candidate_mask(q: Request, t: int) -> Tensor:
     p = q.options.dropout
     kept = uniform(q.noise, CANDIDATE, t, q.x.shape[1], q.hidden).to(q.x.device) >= p
     return kept.to(q.x.dtype) / (1 - p)
+
+
+def _clip(q: Request, new: dict[str, Tensor]) -> dict[str, Tensor]:
+    limits = {n: limit for n, limit in q.options.clip.items() if limit}
+    return {n: v.clamp(-limits[n], limits[n]) if n in limits else v for n, v in new.items()}
 
 
 def _zoneout(q: Request, t: int, old: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:

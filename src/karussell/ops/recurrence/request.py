@@ -23,6 +23,7 @@ class Request(NamedTuple):
     start    what a reset restores, by name; None for zeros
     inputs   per-step inputs by name, [T, B, 1] or [T, B, H]
     normed   whether the weights have layer norm's gains
+    first    the time of step 0, by which masks are counted
     """
 
     cell: Cell
@@ -40,6 +41,7 @@ class Request(NamedTuple):
     every_state: bool
     every_gate: bool
     normed: bool = False
+    first: int = 0
 
     @property
     def plain(self) -> bool:
