@@ -43,7 +43,7 @@ def export_layers(module: Module, path: Path | str) -> Exported:
     """
     content = layers_model(module)
     difference = _compare_layers(module, content)
-    return _kept(Path(path), content, difference, LAYERS_CLOSE)
+    return kept(Path(path), content, difference, LAYERS_CLOSE)
 
 
 def layers_model(module: Module) -> bytes:
@@ -70,7 +70,7 @@ def export_transcriber(plan: Plan, path: Path | str, *, stream: bool = False) ->
     graph = onnx_transcriber.streaming(plan) if stream else onnx_transcriber.whole(plan)
     content = graph.model(_about(plan))
     difference = _compare_stream(plan, content) if stream else _compare_whole(plan, content)
-    return _kept(Path(path), content, difference, POSTERIORS_CLOSE)
+    return kept(Path(path), content, difference, POSTERIORS_CLOSE)
 
 
 def session(content: bytes) -> Any:
@@ -81,7 +81,8 @@ def session(content: bytes) -> Any:
     return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _kept(path: Path, content: bytes, difference: float, close: float) -> Exported:
+def kept(path: Path, content: bytes, difference: float, close: float) -> Exported:
+    """Write a file that was compared; KarussellError, and no file, where it differs by more than `close`."""
     if not difference <= close:
         raise KarussellError(
             f"export: ONNX Runtime differs from the model by {difference:.2g}, and at most {close:g} is allowed; "

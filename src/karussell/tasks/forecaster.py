@@ -151,6 +151,11 @@ class Forecaster:
         """The forecasts from origins [N, 2] of (series, step)."""
         return self._forecast(_in_order(windows, origins), self.facts.stretch)
 
+    @torch.no_grad()
+    def forecast_batch(self, batch: Batch) -> Forecast:
+        """The forecasts of windows that are there already."""
+        return self._forecast([batch], self.facts.stretch)
+
     def predict(self, data: SeriesSet, /) -> Any:
         """The horizon after the end of each series, as a pandas table: unique_id, ds, mean, and a column a level.
 

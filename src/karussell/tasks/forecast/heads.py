@@ -80,12 +80,17 @@ def quantiles(kind: Kind, raw: Tensor, levels: tuple[float, ...], centre: Tensor
     return ((found - centre[:, None, None]) / scale[:, None, None]).to(raw.dtype)
 
 
+def mean_weights(levels: tuple[float, ...]) -> list[float]:
+    """What each quantile counts in the mean: the share of levels that lie nearest to it."""
+    bounds = [0.0, *((a + b) / 2 for a, b in pairwise(levels)), 1.0]
+    return [b - a for a, b in pairwise(bounds)]
+
+
 def mean(kind: Kind, raw: Tensor, levels: tuple[float, ...], centre: Tensor, scale: Tensor) -> Tensor:
     """The expectation [B, D] on the window's scale; of quantiles, their integral over the level."""
     if kind == "quantiles":
-        middles = [(a + b) / 2 for a, b in pairwise(levels)]
-        bounds = torch.tensor([0.0, *middles, 1.0], dtype=raw.dtype, device=raw.device)
-        return (quantiles(kind, raw, levels, centre, scale) * bounds.diff()).sum(-1)
+        weights = torch.tensor(mean_weights(levels), dtype=raw.dtype, device=raw.device)
+        return (quantiles(kind, raw, levels, centre, scale) * weights).sum(-1)
     if kind == "negative_binomial":
         counts, _ = _counts(raw, centre, scale)
         return ((counts - centre[:, None]) / scale[:, None]).to(raw.dtype)
