@@ -10,8 +10,9 @@ from triton_cases import DEVICE, SCHEDULES, gradients, moved, needed
 from conftest import make_problem
 from karussell import cells
 from karussell.errors import EngineError
+from karussell.native import triton as available
 from karussell.ops import Engine, Noise, Options, both, recurrence, watch
-from karussell.ops.recurrence.triton import available, schedule
+from karussell.ops.recurrence.triton import schedule
 from karussell.ops.recurrence.triton.module import source
 from karussell.ops.recurrence.triton.plan import Plan
 from karussell.ops.recurrence.triton.schedule import Schedule, choose, forced
@@ -139,7 +140,7 @@ util.find_spec = lambda name, *rest: None if name.split(".")[0] == "triton" else
 sys.modules.pop("triton")
 import karussell
 from karussell import cells, ops
-from karussell.ops.recurrence.triton import available
+from karussell.native import triton as available
 assert not available.installed(), "installed"
 weights = ops.Weights(torch.zeros(8, 3), (torch.zeros(8, 2),), torch.zeros(8))
 try:

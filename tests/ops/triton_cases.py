@@ -8,8 +8,8 @@ from torch import Tensor
 
 from conftest import make_problem
 from karussell.cells import Cell
+from karussell.native import triton as available
 from karussell.ops import Engine, Noise, Options, recurrence, shapes, watch
-from karussell.ops.recurrence.triton import available
 from karussell.ops.recurrence.triton.schedule import Schedule, forced
 from user_cells import Case, doubled, off, tame
 

@@ -1,6 +1,7 @@
 """Which code computes the CTC loss, and why another one cannot.
 
 cpp        the compiled kernels: float32 and float64 on the CPU, first and second derivative
+triton     kernels for CUDA devices, float32, deterministic; all paths, no entropy
 vendor     torch's kernel with the gradient put right: any device; all paths, no entropy
 reference  plain torch, frame after frame: any device, any order of derivative, forward mode; slow
 auto       the first of these that can
@@ -13,12 +14,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from karussell.ctc import gradient, kernel, reference
+from karussell.ctc import gradient, kernel, reference, triton
 from karussell.ctc.kernel import Task
 from karussell.errors import EngineError, InputError
 from karussell.native import why_not
 
-Engine = Literal["auto", "cpp", "vendor", "reference"]
+Engine = Literal["auto", "cpp", "triton", "vendor", "reference"]
 
 
 def settle(engine: Engine, x: Tensor, *, best: bool, entropy: bool) -> Engine:
@@ -27,7 +28,9 @@ def settle(engine: Engine, x: Tensor, *, best: bool, entropy: bool) -> Engine:
         raise InputError(f"ctc_loss: engine is {engine!r}; it must be one of {', '.join(get_args(Engine))}.")
     if engine == "auto":
         return _fastest(x, best or entropy)
-    reason = _no_cpp(x) if engine == "cpp" else _no_vendor(best or entropy) if engine == "vendor" else None
+    special = best or entropy
+    reasons = {"cpp": _no_cpp(x), "triton": _no_triton(x, special), "vendor": _no_vendor(special)}
+    reason = reasons.get(engine)
     if reason:
         raise EngineError(f"ctc_loss: engine '{engine}' was forced, but {reason}; use engine='auto'.")
     return engine
@@ -37,6 +40,8 @@ def run(engine: Engine, x: Tensor, task: Task, *, entropy: bool) -> reference.An
     """Losses, and entropies if asked for, on the engine that was settled."""
     if engine == "cpp":
         return gradient.compiled(x, task, entropy=entropy)
+    if engine == "triton":
+        return gradient.by_triton(x, task)
     if engine == "vendor":
         return gradient.by_vendor(x, task)
     return reference.run(x, task, entropy=entropy)
@@ -50,6 +55,8 @@ def _fastest(x: Tensor, special: bool) -> Engine:
         reason = why_not(kernel.source())
         if reason:
             _warn(reason)
+    if x.is_cuda and _no_triton(x, special) is None:
+        return "triton"
     return "vendor" if _no_vendor(special) is None else "reference"
 
 
@@ -68,6 +75,10 @@ def _no_cpp(x: Tensor) -> str | None:
     if x.dtype not in kernel.KIND:
         return f"it computes in float32 and float64, not in {x.dtype}"
     return _transformed() or why_not(kernel.source())
+
+
+def _no_triton(x: Tensor, special: bool) -> str | None:
+    return _no_vendor(special) or triton.why_not(x)
 
 
 def _no_vendor(special: bool) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from karussell.ctc import kernel, reference, vendor
+from karussell.ctc import kernel, reference, triton, vendor
 from karussell.ctc.kernel import Task
 
 
@@ -35,6 +35,13 @@ def by_vendor(x: Tensor, task: Task) -> reference.Answer:
     """Losses by torch's kernel."""
     lp = x.log_softmax(-1) if task.logits else x
     return reference.Answer(_Vendor.apply(lp, task._replace(logits=False)), None)
+
+
+def by_triton(x: Tensor, task: Task) -> reference.Answer:
+    """Losses by the kernels for CUDA devices."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        return reference.Answer(_Triton.apply(x, task), None)
+    return reference.Answer(triton.forward(x, task, keep=False).losses, None)
 
 
 class _Loss(torch.autograd.Function):
@@ -123,6 +130,23 @@ class _Vendor(torch.autograd.Function):
         if torch.is_grad_enabled():
             return _again(lp, upstream, lambda x: reference.run(x, task).losses), None
         return vendor.gradient(lp, task, vendor.Forward(*made), upstream), None
+
+
+class _Triton(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, task: Task) -> Tensor:
+        made = triton.forward(x, task, keep=True)
+        ctx.task = task
+        ctx.save_for_backward(x, *made)
+        return made.losses
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        x, *made = ctx.saved_tensors
+        task = ctx.task
+        if torch.is_grad_enabled():
+            return _again(x, upstream, lambda x: reference.run(x, task).losses), None
+        return triton.gradient(x, task, triton.Forward(*made), upstream), None
 
 
 def _plain(task: Task) -> Task:

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from karussell.native import triton as available
 from karussell.ops.recurrence import reference
 from karussell.ops.recurrence.cpp import flatten, program_of, runs
 from karussell.ops.recurrence.higher import gradients_again, wanted_again
 from karussell.ops.recurrence.inputs import Inputs
 from karussell.ops.recurrence.request import Answer, Request
-from karussell.ops.recurrence.triton import available
 from karussell.program import Program
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)

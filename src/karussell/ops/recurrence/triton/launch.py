@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from karussell.native.triton import interpreted
 from karussell.ops.recurrence.inputs import Inputs
 from karussell.ops.recurrence.request import Request
 from karussell.ops.recurrence.triton import memory
-from karussell.ops.recurrence.triton.available import interpreted
 from karussell.ops.recurrence.triton.memory import Kept, Values
 from karussell.ops.recurrence.triton.module import Loaded, load
 from karussell.ops.recurrence.triton.plan import first_arrival, first_product, products, slots
