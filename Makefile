@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -U "pip>=25.3"
 	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q -c constraints.txt --build-constraint constraints.txt -e ".[audio,export,tables]" --group test --group lint
+	$(BIN)/pip install -q -c constraints.txt --build-constraint constraints.txt -e ".[audio,export,tables]" --group test --group interp --group lint
 	@touch $@
 
 demo: setup

@@ -13,6 +13,8 @@ def show(result: Result) -> None:
     console = console if console.is_terminal else Console(highlight=False, width=160)
     machine = result.machine
     console.print(f"{machine['cpu']}, {machine['cores']} cores, {machine['isa']}, torch {machine['torch']}")
+    if "gpu" in machine:
+        console.print(f"{machine['gpu']}, CUDA {machine['cuda']}, cuDNN {machine['cudnn']}")
     groups: dict[str, list[Row]] = {}
     for row in result.rows:
         groups.setdefault(name_of(row.group, row.threads), []).append(row)

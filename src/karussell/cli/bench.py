@@ -15,6 +15,7 @@ def declare(parser: ArgumentParser) -> None:
     parser.add_argument("--json", type=str, metavar="FILE", help="where to write the result")
     parser.add_argument("--groups", type=str, nargs="+", metavar="GROUP", help="only these groups of cases")
     parser.add_argument("--threads", type=int, nargs="+", metavar="N", help="numbers of threads; 1 and all by default")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: parity and times on a GPU")
 
 
 def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every command gets them
@@ -22,6 +23,12 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
     from karussell.bench import run_ctc, run_layers, show
 
     file = None if given.json is None else Path(given.json)
+    if given.device == "cuda":
+        from karussell.bench.cuda_ctc import run_cuda_ctc
+        from karussell.bench.cuda_layers import run_cuda_layers
+
+        show((run_cuda_ctc if given.what == "ctc" else run_cuda_layers)(file, say=note))
+        return 0
     bench = run_ctc if given.what == "ctc" else run_layers
     show(bench(given.groups, given.quick, file, given.threads, say=note))
     return 0
@@ -30,7 +37,7 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
 COMMAND = Command(
     "bench",
     "measure layers or CTC beside their peers",
-    "bench layers|ctc [--quick] [--json FILE] [--groups GROUP ...] [--threads N ...]",
+    "bench layers|ctc [--quick] [--json FILE] [--groups GROUP ...] [--threads N ...] [--device cuda]",
     "Measure our layers, or our CTC, beside their peers, turn about in one process, after a parity check against "
     "float64; a ratio above 1 means that ours is faster.",
     declare,

@@ -39,12 +39,15 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
 def _machine() -> list[tuple[str, str]]:
     import torch
 
+    from karussell.native import triton
+
     rows = [
         ("python", platform.python_version()),
         ("system", f"{platform.system()} {platform.machine()}"),
         ("cores", f"{_cores()} usable, {torch.get_num_threads()} threads of torch"),
         ("torch", torch.__version__),
         ("compiler", _compiler()),
+        ("triton", triton.describe()),
     ]
     if torch.cuda.is_available():
         rows += [(f"cuda:{k}", torch.cuda.get_device_name(k)) for k in range(torch.cuda.device_count())]

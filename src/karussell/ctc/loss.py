@@ -80,7 +80,8 @@ def ctc_loss(
     names for the messages. Half precision is computed in float32. A NaN gives its own row a loss and a
     gradient of NaN.
 
-    `engine` forces what computes: "cpp", "triton" (on CUDA devices), "vendor" (torch's kernel) or "reference"; see `karussell.ctc.engine`.
+    `engine` forces what computes: "cpp", "triton" (on CUDA devices), "vendor" (torch's kernel) or "reference"; see
+    `karussell.ctc.engine`.
     """
     if reduction not in ("mean", "sum", "none"):
         raise InputError(f"ctc_loss: reduction is {reduction!r}; it must be 'mean', 'sum' or 'none'.")

@@ -88,7 +88,7 @@ def backward(
     b = tl.program_id(0)
     s = tl.arange(0, S)
     steps, length = tl.load(frames + b).to(tl.int32), tl.load(lengths + b).to(tl.int32)
-    k, skips = classes_of(labels, b, s, width, length, blank)
+    k, _ = classes_of(labels, b, s, width, length, blank)
     # whether a path may go two states on
     _, leaps = classes_of(labels, b, s + 2, width, length, blank)
     there = s < 2 * length + 1
