@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from karussell import cells, nn
 from karussell.errors import EngineError
-from karussell.ops import recurrence, watch
+from karussell.ops import Noise, Options, recurrence, watch
 from karussell.ops.recurrence.op import program_of
 from karussell.program import program
 from user_cells import Case, Gap, off, tame
@@ -75,6 +75,38 @@ def test_torch_finds_nothing_wrong_with_it(problem, cell, keep):
     arguments[6] = [4, 0, 1, keep, 0, 0]
     torch.library.opcheck(OP, arguments)
     torch.library.opcheck(BACKWARD, calls[BACKWARD], test_utils=("test_schema", "test_faketensor"))
+
+
+def test_options_go_through_it(problem):
+    p = problem(cells.LSTM, 5, 3, 2, 4, norm=True)
+    arguments = {
+        "options": Options(training=True, zoneout={"c": 0.2, "h": 0.1}, dropout=0.2, clip={"c": 0.9}),
+        "noise": Noise(2**63 + 5, 7, 3),
+        "resets": torch.rand(5, 3) < 0.3,
+        "start": tuple(torch.randn(3, 4, dtype=torch.float64) for _ in range(2)),
+        "lengths": torch.tensor([5, 1, 4]),
+    }
+    calls, through = recorded(p, **arguments)
+    for a, b in zip(through, outcome(p, **arguments), strict=True):
+        assert torch.equal(a, b)
+    torch.library.opcheck(OP, calls[OP], test_utils=("test_schema", "test_autograd_registration", "test_faketensor"))
+    torch.library.opcheck(BACKWARD, calls[BACKWARD], test_utils=("test_schema", "test_faketensor"))
+
+
+@pytest.mark.parametrize("engine", ["reference", "scan", "cpp"])
+def test_no_engine_rounds_under_autocast(problem, engine):
+    p = tame(problem, cells.MinLSTM, Case(6, 3, 4), torch.float32)
+
+    def values():
+        result = recurrence(p.cell, p.x, p.weights, p.state, engine=engine)
+        return [result.y, *result.state, *torch.autograd.grad(result.y.sum(), p.leaves())[:1]]
+
+    expected = values()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = values()
+    assert all(torch.equal(a, b) for a, b in zip(found[:2], expected[:2], strict=True))
+    if engine == "cpp":  # what plain torch recorded is differentiated by torch, under the rules of where that happens
+        assert torch.equal(found[2], expected[2])
 
 
 def test_without_gradients_nothing_is_kept(problem):

@@ -138,6 +138,17 @@ def test_derivatives_of_every_kind(problem, cell):
     assert set(ran) == {"scan"}
 
 
+def test_per_step_inputs_have_a_gradient(problem):
+    p = tame(problem, Two, Case(17, 3, 5), torch.float64)
+    found = []
+    for engine in ("auto", "reference"):
+        gap = p.inputs["gap"].clone().requires_grad_()
+        result = recurrence(Two, p.x, p.weights, p.state, inputs={"gap": gap}, engine=engine)
+        assert result.engine == ("scan" if engine == "auto" else engine)
+        found.append(torch.autograd.grad(result.y.square().sum(), gap)[0])
+    assert off(*found) < 1e-13
+
+
 def test_under_transforms(problem):
     p = tame(problem, cells.MinGRU, Case(6, 2, 3, 2), torch.float64)
 
@@ -175,7 +186,11 @@ def test_a_batch_without_rows():
 REFUSED = {
     "lstm": (cells.LSTM, {}, "lstm multiplies a state by a matrix, so its gates see the past"),
     "indrnn": (cells.IndRNN, {}, "indrnn's new state 'h' goes through 'maximum' of what it was"),
-    "zoneout": (cells.MinLSTM, {"options": Options(zoneout={"h": 0.1})}, "neither zoneout nor recurrent dropout"),
+    "zoneout": (
+        cells.MinLSTM,
+        {"options": Options(zoneout={"h": 0.1})},
+        "no zoneout, no recurrent dropout and no clipping",
+    ),
 }
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from karussell.cells import Cell
 from karussell.errors import EngineError
+from karussell.ops.context import no_autocast
 from karussell.ops.engine import Engine, record
 from karussell.ops.noise import Noise
 from karussell.ops.recurrence import cpp, reference, scan, triton, vendor
@@ -91,7 +92,8 @@ def both(
 
 
 def _finish(q: Request, chosen: Engine) -> Result:
-    answer = _RUN[chosen](q)
+    with no_autocast(q.x.device.type):
+        answer = _RUN[chosen](q)
     if chosen is not Engine.cpp and not torch.compiler.is_compiling():
         record(chosen)  # the compiled engine says itself when it runs, in graphs too
     return _result(q.cell, answer, chosen)

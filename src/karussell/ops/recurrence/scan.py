@@ -25,7 +25,7 @@ from karussell.program.interpret import OPERATIONS
 def why_not(q: Request) -> str | None:
     """Why a scan cannot run this request, in a few words; None if it can."""
     if not q.options.plain:
-        return "a scan has neither zoneout nor recurrent dropout"
+        return "a scan has no zoneout, no recurrent dropout and no clipping"
     if q.weights.p is not None:
         return "a scan has no projection"
     return _why_never(q.cell)
