@@ -81,6 +81,26 @@ def test_a_forecast_after_every_row(tmp_path: Path) -> None:
     assert [row["mean"] for row in rows[-10:]] == pytest.approx(expected["mean"].tolist(), rel=1e-4)
 
 
+def test_export_of_every_task(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the export extra is not installed")
+    for name, made in (("tag", tagger()), ("classify", classifier()), ("forecast", forecaster())):
+        made.save(tmp_path / name)
+
+        def export(*more: object, name: str = name) -> "subprocess.CompletedProcess[str]":
+            words = command("export", tmp_path / name, *more)
+            return subprocess.run(words, capture_output=True, text=True, env=environment(), timeout=120)
+
+        done = export("--to", "onnx")
+        assert done.returncode == 0, done.stderr
+        assert "in ONNX Runtime" in done.stdout
+        assert (tmp_path / name / "model.onnx").stat().st_size > 1000
+        done = export("--to", "c", "--name", "mine")
+        assert done.returncode == (0 if name == "forecast" else 2)
+        assert ("bytes of C99" if name == "forecast" else "use --to onnx") in done.stdout + done.stderr
+        assert "--stream is of speech" in export("--to", "onnx", "--stream").stderr
+    assert "int mine_forecast(" in (tmp_path / "forecast" / "model.c").read_text()
+
+
 def test_a_bad_line_is_one_sentence(tmp_path: Path) -> None:
     tagger(spelled=False).save(tmp_path / "tag")
     forecaster().save(tmp_path / "forecast")

@@ -53,9 +53,9 @@ def read_ts(path: Path | str) -> list[Example]:
     if begin is None:
         raise InputError(f"'{path}' has no line @data, so it is no .ts file; check the path")
     header = {words[0].lower(): words[1:] for line in lines[:begin] if (words := line.split())}
-    if header.get("@timestamps", ["false"])[0].lower() == "true":
+    if (header.get("@timestamps") or ["false"])[0].lower() == "true":
         raise InputError(f"'{path}' has time stamps, which are not read; write values at equal steps")
-    labelled = header.get("@classlabel", ["true"])[0].lower() == "true"
+    labelled = (header.get("@classlabel") or ["true"])[0].lower() == "true"
     rows, labels, places = [], [], []
     for line, written in enumerate(lines[begin + 1 :], start=begin + 2):
         if not written.strip() or written.startswith("#"):

@@ -14,7 +14,7 @@ from karussell.errors import InputError
 from karussell.runtime.library import NET, arrays, numbers
 from karussell.runtime.plan import Plan
 
-_PARTS = ("model.h", "bank.h", "stream.h", "transcribe.h")
+_PARTS = ("cell.h", "model.h", "bank.h", "stream.h", "transcribe.h")
 _ON_LINE = 8
 
 
@@ -25,14 +25,19 @@ def emit_c(plan: Plan, name: str = "karussell", *, seconds: float | None = None)
     (both directions, or normalisation by the utterance); it decides how much memory a stream has, and is the model's
     own `longest` if not given. A model that streams needs none of it.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
-        raise InputError(f"export: {name!r} is no name for C functions; use lower-case letters, digits and _")
+    check_name(name)
     seconds = plan.longest if seconds is None else seconds
     if not 0 < seconds <= 3600:
         raise InputError(f"export: seconds is {seconds:g}; it must lie between 0 and 3600")
     frames = 1 if plan.streams else int(seconds * plan.bank.rate) // plan.bank.hop + 2
-    lines = [_head(plan, name, seconds), *(_header(part) for part in _PARTS), *_constants(plan)]
+    lines = [_head(plan, name, seconds), *(header(part) for part in _PARTS), *_constants(plan)]
     return "\n".join([*lines, _api(plan, name, frames)])
+
+
+def check_name(name: str) -> None:
+    """InputError where names of C functions cannot begin so."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
+        raise InputError(f"export: {name!r} is no name for C functions; use lower-case letters, digits and _")
 
 
 def memory(plan: Plan, frames: int) -> int:
@@ -69,23 +74,20 @@ def _head(plan: Plan, name: str, seconds: float) -> str:
 """
 
 
-def _header(part: str) -> str:
+def header(part: str) -> str:
     """A header without what only separate files need."""
-    text = (Path(NET) / part).read_text(encoding="utf-8")
-    if part != "model.h":
-        text = re.sub(r'#include "[a-z_]+\.h"\n', "", text)
-    return text
+    return re.sub(r'#include "[a-z_]+\.h"\n', "", (Path(NET) / part).read_text(encoding="utf-8"))
 
 
 def _constants(plan: Plan) -> Iterator[str]:
     kept, plain = arrays(plan), numbers(plan)
     for name, value in kept.items():
         kind = "int" if value.dtype.kind == "i" else "float"
-        yield f"static const {kind} {_identifier(name)}[{value.size}] = {{\n{_numbers(value)}\n}};"
+        yield f"static const {kind} {_identifier(name)}[{value.size}] = {{\n{numbers_in_c(value)}\n}};"
     # a struct is filled at the start: C99 would allow it in its definition, but then in one order only
     yield "static void k_fill(k_model *m) {\n    memset(m, 0, sizeof *m);"
     for name, number in plain.items():
-        yield f"    m->{_member(name)} = {_literal(number)};"
+        yield f"    m->{_member(name)} = {literal(number)};"
     for name in kept:
         yield f"    m->{_member(name)} = {_identifier(name)};"
     yield "}"
@@ -178,14 +180,16 @@ def _member(name: str) -> str:
     return f"{first}[{rest[0]}].{rest[1]}" if rest else first
 
 
-def _literal(value: int | float) -> str:
+def literal(value: int | float) -> str:
+    """One number."""
     if isinstance(value, int):
         return str(value)
     text = repr(float(np.float32(value)))
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
-def _numbers(value: np.ndarray) -> str:
+def numbers_in_c(value: np.ndarray) -> str:
+    """An array's numbers, row after row."""
     # nine digits tell every float32 from its neighbours
     flat = value.ravel().tolist()
     words = [str(v) for v in flat] if value.dtype.kind == "i" else [_short(v) for v in flat]

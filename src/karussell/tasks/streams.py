@@ -7,21 +7,38 @@ forecasts  after every new value: a forecaster looks at a bounded context, so no
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from karussell.data.labelled import Example
 from karussell.data.series import Series, SeriesSet
 from karussell.errors import InputError
-
-if TYPE_CHECKING:
-    from karussell.tasks.classifier import Answer, Classifier
-    from karussell.tasks.forecaster import Forecaster
-    from karussell.tasks.tagger import Tagger
+from karussell.tasks.forecast.config import ForecasterConfig
+from karussell.tasks.sequences.inputs import Inputs
 
 # steps that a window may have
 MOST = 100_000
+
+
+class Reads(Protocol):
+    """What a classifier and a tagger have that is asked here."""
+
+    inputs: Inputs
+
+    def predict(self, data: Sequence[Example]) -> list[Any]:
+        """An answer for each example."""
+        ...
+
+
+class Forecasts(Protocol):
+    """What a forecaster has that is asked here."""
+
+    config: ForecasterConfig
+
+    def predict(self, data: SeriesSet, /) -> Any:
+        """The horizon after each series, as a pandas table."""
+        ...
 
 
 class Tag(NamedTuple):
@@ -39,7 +56,7 @@ class TagStream:
     chunk. `latency` is chunk + right, in steps; labels may differ from those of the whole.
     """
 
-    def __init__(self, model: "Tagger", chunk: int, left: int, right: int) -> None:
+    def __init__(self, model: Reads, chunk: int, left: int, right: int) -> None:
         if not (0 < chunk <= MOST and 0 <= left <= MOST and 0 <= right <= MOST):
             raise InputError(
                 f"stream: chunk {chunk}, left {left}, right {right}; needed 0 to {MOST} steps, chunk above 0"
@@ -79,7 +96,8 @@ class Label(NamedTuple):
 
     steps: int
     """Steps that were there when it was said."""
-    answer: "Answer"
+    answer: Any
+    """What `Classifier.predict` says."""
 
 
 class LabelStream:
@@ -89,7 +107,7 @@ class LabelStream:
     one, from `finish()`, is then that of the whole. Every answer reads its window anew.
     """
 
-    def __init__(self, model: "Classifier", every: int, window: int) -> None:
+    def __init__(self, model: Reads, every: int, window: int) -> None:
         if not (0 < every <= MOST and 0 <= window <= MOST):
             raise InputError(f"stream: every {every}, window {window}; needed 1 to {MOST} steps, window 0 for all")
         self._model, self._every, self._window = model, every, window
@@ -129,7 +147,7 @@ class ForecastStream:
     Of every series the context alone is kept; what it says is what `predict` says of all rows, to rounding.
     """
 
-    def __init__(self, model: "Forecaster") -> None:
+    def __init__(self, model: Forecasts) -> None:
         self._model = model
         self._kept: dict[str, Series] = {}
         self._set: SeriesSet | None = None
