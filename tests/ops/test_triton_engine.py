@@ -74,6 +74,28 @@ def test_a_retained_graph_gives_the_same_gradients_to_the_bit():
 
 
 @needed
+@pytest.mark.skipif(DEVICE.type == "cuda", reason="there real graphs are played")
+def test_a_graph_played_again_has_the_new_numbers(monkeypatch):
+    """Without a device a recording is the work itself, in the graph's memory."""
+    from triton_cases import compare
+
+    from karussell.ops.recurrence.triton import graph
+
+    recorded = []
+
+    def capture(work, values):
+        recorded.append(values)
+        return lambda: work(dict(values))
+
+    monkeypatch.setattr(graph, "usable", lambda tensors: True)
+    monkeypatch.setattr(graph, "capture", capture)
+    for seed in (1, 2):
+        compare(cells.GRUResetBefore, Case(3, 3, 5, ragged=True), "stepwise", resets=True, seed=seed)
+    assert len(recorded) == 2
+    graph._kept.clear()
+
+
+@needed
 def test_every_operation_of_a_step_is_torchs():
     """One cell whose step uses the rare functions, forwards and backwards."""
     from triton_cases import compare

@@ -9,7 +9,7 @@ from torch import Tensor
 from karussell.native.triton import interpreted
 from karussell.ops.recurrence.inputs import Inputs
 from karussell.ops.recurrence.request import Request
-from karussell.ops.recurrence.triton import memory
+from karussell.ops.recurrence.triton import graph, memory
 from karussell.ops.recurrence.triton.memory import Kept, Values
 from karussell.ops.recurrence.triton.module import Loaded, load
 from karussell.ops.recurrence.triton.plan import first_arrival, first_product, products, slots
@@ -50,7 +50,9 @@ def forward(qs: Sequence[Request], p: Program, inputs: Sequence[Inputs], keep: b
         values |= memory.exchange(qs, p, 2 if s.kind == "spread" else 1)
     kernels = load(p, plan, back=False)
     if s.kind == "stepwise":
-        _forward_steps(p, qs, s, kernels, values)
+        written = [n for n in found if any(n in k.arguments for k in kernels.values())]
+        key = (p.digest, plan, s, "forward")
+        graph.run(key, values, written, not plan.ragged, lambda v: _forward_steps(p, qs, s, kernels, v))
     else:
         _launch(kernels["forward"], s, qs, values)
     final = values["scratch"][:, : len(p.states)].to(q.x.dtype)  # type: ignore[index]
@@ -95,7 +97,9 @@ def backward(
     plan = plan._replace(shown=(), keep=False, bias=False)
     kernels = load(p, plan, back=True)
     if s.kind == "stepwise":
-        _backward_steps(p, qs, s, kernels, values)
+        written = ["dz", "sent"] if plan.normed else ["dz"]
+        key = (p.digest, plan, s, "backward")
+        graph.run(key, values, written, not plan.ragged, lambda v: _backward_steps(p, qs, s, kernels, v))
     else:
         _launch(kernels["backward"], s, qs, values)
     found = dict(zip(slots(p, backward=True), values["scratch"].unbind(1), strict=True))  # type: ignore[union-attr]
