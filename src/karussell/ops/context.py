@@ -32,10 +32,15 @@ def remembered(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
+def narrowed(kind: str) -> bool:
+    """Whether autocast is at work on this kind of device."""
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
 @contextmanager
 def no_autocast(kind: str) -> Iterator[None]:
     """No autocast on this kind of device: a sum over time that is rounded at every step is lost."""
-    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+    if not narrowed(kind):
         yield
         return
     with torch.autocast(kind, enabled=False):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from karussell.cells import Cell
 from karussell.errors import EngineError
-from karussell.ops.context import no_autocast
+from karussell.ops.context import narrowed, no_autocast
 from karussell.ops.engine import Engine, record
 from karussell.ops.noise import Noise
 from karussell.ops.recurrence import cpp, reference, scan, triton, vendor
@@ -38,6 +38,7 @@ def recurrence(
     noise: Noise | None = None,
     every_state: bool = False,
     every_gate: bool = False,
+    recompute: Literal["none", "gates", "segments"] = "none",
     engine: Engine = Engine.auto,
 ) -> Result:
     """Run a cell over a batch of sequences, one direction, one layer.
@@ -50,6 +51,9 @@ def recurrence(
     inputs   the cell's per-step inputs by name, [T, B] or [T, B, H]
     reverse  from the last valid step to the first
     noise    what masks are keyed by; needed where `options` draw any
+    recompute  what backward computes again instead of finding it stored: "gates" from the states of every step, or
+             "segments", also those but for a few. A matter of memory on the compiled engine, called as it is; in graphs
+             of torch.compile and on other engines everything is stored. No result depends on it
     engine   auto, or the one to force: EngineError if it cannot run this
 
     Raises ValueError where a shape, a dtype or an option does not fit, naming what came and what was needed.
@@ -92,7 +96,10 @@ def both(
 
 
 def _finish(q: Request, chosen: Engine) -> Result:
-    with no_autocast(q.x.device.type):
+    if narrowed(q.x.device.type):
+        with no_autocast(q.x.device.type):
+            answer = _RUN[chosen](q)
+    else:
         answer = _RUN[chosen](q)
     if chosen is not Engine.cpp and not torch.compiler.is_compiling():
         record(chosen)  # the compiled engine says itself when it runs, in graphs too
@@ -121,6 +128,8 @@ def _request(
         raise ValueError("recurrence: zoneout and dropout draw masks in training; give noise=Noise(seed, step)")
     if (weights.norm_x is not None) != (weights.norm_r is not None):
         raise ValueError("recurrence: layer norm needs both gains, norm_x and norm_r")
+    if recompute not in ("none", "gates", "segments"):
+        raise ValueError(f"recurrence: recompute is {recompute!r}; it must be 'none', 'gates' or 'segments'")
     ends = check_lengths(lengths, x)
     return Request(
         cell=cell,
@@ -138,6 +147,7 @@ def _request(
         every_state=every_state,
         every_gate=every_gate,
         normed=weights.norm_x is not None,
+        recompute=recompute,
     )
 
 
