@@ -52,6 +52,27 @@ def test_both_directions_in_one_launch_are_the_two_directions(name):
 
 
 @needed
+def test_layers_of_both_directions_make_one_launch_a_layer():
+    from karussell import nn
+
+    lengths = torch.tensor([3, 2]).to(DEVICE)
+    for make in (
+        lambda engine: nn.LSTM(3, 4, 2, bidirectional=True, engine=engine),
+        lambda engine: nn.Recurrent(cells.GRU, 3, 4, 2, bidirectional=True, recurrent_dropout=0.3, engine=engine),
+    ):
+        found = []
+        for engine in (Engine.triton, Engine.reference):
+            torch.manual_seed(3)
+            layer = make(engine).to(DEVICE)
+            with watch() as ran:
+                y = layer(torch.linspace(-1, 1, 18, device=DEVICE).view(3, 2, 3), lengths=lengths)[0]
+            assert len(ran) == (2 if engine is Engine.triton else 4)
+            found.append([y, *torch.autograd.grad(y.square().sum(), list(layer.parameters()))])
+        for a, b in zip(*found, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@needed
 def test_second_derivatives_are_those_of_the_reference():
     p = moved(tame(make_problem, cells.GRU, Case(2, 2, 3), torch.float32))
     q = doubled(p)

@@ -14,9 +14,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from karussell.cells import Cell
 from karussell.nn.layout import Layout, unfold
-from karussell.nn.stack import final_states, full_precision, stack
+from karussell.nn.stack import final_states, full_precision, stack, together
 from karussell.nn.stepper import Stepper
-from karussell.ops import Engine, Result, Weights, recurrence
+from karussell.ops import Engine, Result, Weights, both, recurrence
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,12 @@ def run(
             state = None if states is None else [s[index] for s in states]
             return recurrence(plan.cell, x, weights[index], state, lengths=lengths, reverse=reverse, engine=engine)
 
-        y, results = stack(one, x, plan.num_layers, plan.directions, between=between)
+        def two(x: Tensor, index: int) -> list[Result]:
+            state = [None if states is None else [s[n] for s in states] for n in (index, index + 1)]
+            return both(plan.cell, x, weights[index : index + 2], state, lengths=lengths, engine=engine)
+
+        pair = two if together(x, engine) else None
+        y, results = stack(one, x, plan.num_layers, plan.directions, between=between, pair=pair)
     return layout.output(y), [layout.state_out(s) for s in final_states(results)]
 
 

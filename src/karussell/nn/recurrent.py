@@ -15,8 +15,8 @@ from karussell.nn import fit
 from karussell.nn.initial import Init, fill
 from karussell.nn.layer import Layer
 from karussell.nn.layout import given_lengths
-from karussell.nn.stack import final_states, full_precision, stack
-from karussell.ops import Engine, Noise, Options, Result, recurrence
+from karussell.nn.stack import final_states, full_precision, stack, together
+from karussell.ops import Engine, Noise, Options, Result, both, recurrence
 from karussell.ops.context import transformed
 from karussell.ops.noise import uniform
 from karussell.ops.recurrence.options import check
@@ -249,6 +249,23 @@ class Recurrent(Module):
                     engine=self.engine,
                 )
 
+            def two(x: Tensor, index: int) -> list[Result]:
+                return both(
+                    self.cell,
+                    x,
+                    weights[index : index + 2],
+                    given[index : index + 2],
+                    lengths=lengths,
+                    resets=resets,
+                    start=initial[index : index + 2],
+                    inputs=inputs,
+                    options=options,
+                    noise=[None if key is None else _stream(key, n) for n in (index, index + 1)],
+                    every_state=look,
+                    every_gate=look,
+                    engine=self.engine,
+                )
+
             def between(y: Tensor, layer: int) -> Tensor:
                 if key is None or not self.dropout or not self.training:
                     return y
@@ -256,7 +273,8 @@ class Recurrent(Module):
                 kept = uniform(_stream(key, layer), _BETWEEN, times, batch, y.shape[2]) >= self.dropout
                 return y * (kept.to(y.dtype) / (1 - self.dropout))
 
-            return stack(one, x, self.num_layers, self.directions, between=between, residual=self.residual)
+            pair = two if together(x, self.engine) else None
+            return stack(one, x, self.num_layers, self.directions, between=between, residual=self.residual, pair=pair)
 
     def _key(self, noise: Noise | None) -> Noise | None:
         """What this forward's masks are keyed by; None where none are drawn. Counts the forward."""

@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from karussell.ops import Result
+from karussell.ops import Engine, Result
 
 S = TypeVar("S", Tensor, tuple[Tensor, ...])
 
@@ -20,17 +20,22 @@ def stack(
     *,
     between: Callable[[Tensor, int], Tensor] | None = None,
     residual: bool = False,
+    pair: Callable[[Tensor, int], list[Result]] | None = None,
 ) -> tuple[Tensor, list[Result]]:
     """Run layers of one or two directions over x [T, B, I]; the output [T, B, directions * width] and all results.
 
     run       (x, index, reverse) -> Result; the index is layer * directions + direction, the row of the state
     between   (y, layer) -> what layer sees instead of y, from the second layer on (dropout)
+    pair      (x, index) -> the results of both directions at once, where an engine has that
     residual  y of a layer = its input + what it makes of between(input), from the second layer on
     """
     results: list[Result] = []
     for layer in range(layers):
         seen = x if layer == 0 or between is None else between(x, layer)
-        found = [run(seen, layer * directions + d, d == 1) for d in range(directions)]
+        if pair is not None and directions == 2:
+            found = pair(seen, layer * 2)
+        else:
+            found = [run(seen, layer * directions + d, d == 1) for d in range(directions)]
         y = found[0].y if directions == 1 else torch.cat([f.y for f in found], -1)
         if residual and layer:
             if y.shape != x.shape:
@@ -42,6 +47,11 @@ def stack(
         x = y
         results += found
     return x, results
+
+
+def together(x: Tensor, engine: Engine) -> bool:
+    """Whether both directions may run in one launch: on CUDA devices, and not in a graph of torch.compile."""
+    return (x.is_cuda or engine == Engine.triton) and not torch.compiler.is_compiling()
 
 
 def final_states(results: Sequence[Result]) -> list[Tensor]:
