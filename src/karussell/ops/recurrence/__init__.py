@@ -38,7 +38,6 @@ def recurrence(
     noise: Noise | None = None,
     every_state: bool = False,
     every_gate: bool = False,
-    recompute: Literal["none", "gates", "segments"] = "none",
     engine: Engine = Engine.auto,
 ) -> Result:
     """Run a cell over a batch of sequences, one direction, one layer.
@@ -51,9 +50,6 @@ def recurrence(
     inputs   the cell's per-step inputs by name, [T, B] or [T, B, H]
     reverse  from the last valid step to the first
     noise    what masks are keyed by; needed where `options` draw any
-    recompute  what backward computes again instead of finding it stored: "gates" from the states of every step, or
-             "segments", also those but for a few. A matter of memory on the compiled engine, called as it is; in graphs
-             of torch.compile and on other engines everything is stored. No result depends on it
     engine   auto, or the one to force: EngineError if it cannot run this
 
     Raises ValueError where a shape, a dtype or an option does not fit, naming what came and what was needed.
@@ -128,8 +124,6 @@ def _request(
         raise ValueError("recurrence: zoneout and dropout draw masks in training; give noise=Noise(seed, step)")
     if (weights.norm_x is not None) != (weights.norm_r is not None):
         raise ValueError("recurrence: layer norm needs both gains, norm_x and norm_r")
-    if recompute not in ("none", "gates", "segments"):
-        raise ValueError(f"recurrence: recompute is {recompute!r}; it must be 'none', 'gates' or 'segments'")
     ends = check_lengths(lengths, x)
     return Request(
         cell=cell,
@@ -147,7 +141,6 @@ def _request(
         every_state=every_state,
         every_gate=every_gate,
         normed=weights.norm_x is not None,
-        recompute=recompute,
     )
 
 
