@@ -25,7 +25,7 @@ REFUSED = {
 # states times frames from which a second thread pays for its start
 _WORTH = 30_000
 
-# the OpenMP runtime's threads do not survive a fork: a child computes alone
+# threads do not survive a fork: a child computes alone
 _forked = False
 
 

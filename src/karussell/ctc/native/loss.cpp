@@ -2,14 +2,12 @@
 // second derivative in a direction. A plain C interface; rows are divided among threads and do not touch each other, so
 // the number of threads changes no bit.
 #include <limits>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 #include "best.h"
 #include "call.h"
 #include "paths.h"
 #include "tangent.h"
+#include "team.h"
 
 namespace karussell {
 namespace {
@@ -75,20 +73,14 @@ template <class T, class F> int64_t every_row(const Call<T>& c, F run) {
     Memory starts;
     const int64_t* start = begins(c, starts);
     if (!start) return kMemory;
-    int64_t members = c.threads < c.batch ? c.threads : c.batch, failed = 0;
-    (void)members;
-#ifdef _OPENMP
-#pragma omp parallel num_threads(members) if (members > 1) reduction(+ : failed)
-#endif
-    {
+    std::atomic<int64_t> failed{0};
+    auto part = [&](std::atomic<int64_t>& next) {
         // a call that returns its memory to the system pays for every page of it again
         static thread_local Memory memory;
-#ifdef _OPENMP
-#pragma omp for schedule(dynamic, 1)
-#endif
-        for (int64_t b = 0; b < c.batch; b++) failed += !run(b, c.labels + start[b], memory);
+        for (int64_t b; (b = next.fetch_add(1)) < c.batch;) failed += !run(b, c.labels + start[b], memory);
         memory.rest();
-    }
+    };
+    Team::one().together(c.batch, c.threads < c.batch ? c.threads : c.batch, part);
     return failed ? kMemory : kDone;
 }
 
@@ -137,12 +129,7 @@ template <class T> int64_t spread(const Call<T>& c) {
     Memory starts;
     const int64_t* start = begins(c, starts);
     if (!start) return kMemory;
-    int64_t members = c.threads < c.frames ? c.threads : c.frames;
-    (void)members;
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(members) if (members > 1) schedule(static)
-#endif
-    for (int64_t t = 0; t < c.frames; t++)
+    auto frame = [&](int64_t t) {
         for (int64_t b = 0; b < c.batch; b++) {
             T* out = c.gradient + (t * c.batch + b) * c.classes;
             T g = c.upstream[b];
@@ -166,6 +153,15 @@ template <class T> int64_t spread(const Call<T>& c) {
             const int64_t* labels = c.labels + start[b];
             for (int64_t i = 0; i < c.target_lengths[b]; i++) out[labels[i]] -= g * share[1 + i];
         }
+    };
+    // so many that taking them costs nothing
+    constexpr int64_t BLOCK = 8;
+    auto part = [&](std::atomic<int64_t>& next) {
+        for (int64_t t; (t = BLOCK * next.fetch_add(1)) < c.frames;)
+            for (int64_t end = t + BLOCK < c.frames ? t + BLOCK : c.frames; t < end; t++) frame(t);
+    };
+    int64_t blocks = (c.frames + BLOCK - 1) / BLOCK;
+    Team::one().together(blocks, c.threads < blocks ? c.threads : blocks, part);
     return kDone;
 }
 
