@@ -20,6 +20,7 @@ from karussell.ops import Engine, Noise, Options, Result, both, recurrence
 from karussell.ops.context import transformed
 from karussell.ops.noise import uniform
 from karussell.ops.recurrence.options import check
+from karussell.ops.recurrence.request import Recompute
 
 # masks between layers, beside the purposes the recurrence itself draws for
 _BETWEEN = 300
@@ -56,6 +57,8 @@ class Recurrent(Module):
     zoneout            a rate a state (Krueger et al. 2016), or one number for all states that gates drive
     recurrent_dropout  with recurrent_dropout_on="seen" one mask a sequence on what R sees (Gal & Ghahramani 2016),
                        with "candidate" a mask a step on the cell's candidate (Semeniuta et al. 2016)
+    state_clip         a limit a state: it is kept within -limit and limit (Sak et al. 2014 clip c)
+    recompute          "gates" or "segments": backward computes again what it would else find stored, for long sequences
     learned_state      the initial state is learned, a vector a layer and direction; resets restore it too
     forget_bias        what the bias of gate "f" starts from
     gate_bias          the same for any gate by name: a number, or a function of the number of units
@@ -85,6 +88,8 @@ class Recurrent(Module):
         zoneout: float | Mapping[str, float] = 0.0,
         recurrent_dropout: float = 0.0,
         recurrent_dropout_on: Literal["seen", "candidate"] = "seen",
+        state_clip: Mapping[str, float] | None = None,
+        recompute: Recompute = "none",
         learned_state: bool = False,
         forget_bias: float | None = None,
         gate_bias: Mapping[str, Vector] | None = None,
@@ -113,6 +118,7 @@ class Recurrent(Module):
         self.dropout, self.residual = dropout, residual
         self.zoneout = fit.zoneout_rates(cell, zoneout)
         self.recurrent_dropout, self.recurrent_dropout_on = recurrent_dropout, recurrent_dropout_on
+        self.state_clip, self.recompute = dict(state_clip or {}), recompute
         check(self._options(), cell)
         biased = fit.biased_gates(cell, bias)
         self._gate_bias = fit.bias_values(cell, biased, forget_bias, gate_bias)
@@ -195,13 +201,14 @@ class Recurrent(Module):
         parts = [f"{self.cell.name}, {self.input_size}, {self.hidden_size}"]
         parts += [f"num_layers={self.num_layers}"] if self.num_layers > 1 else []
         shown = ("proj_size", "bidirectional", "batch_first", "dropout", "residual", "zoneout", "recurrent_dropout")
+        shown += ("state_clip",)  # recompute changes no number
         return ", ".join(parts + [f"{n}={getattr(self, n)}" for n in shown if getattr(self, n)])
 
     def _layers(self) -> list[Layer]:
         return list(self.layers)  # type: ignore[arg-type]
 
     def _options(self) -> Options:
-        return Options(self.training, self.zoneout, self.recurrent_dropout, self.recurrent_dropout_on)
+        return Options(self.training, self.zoneout, self.recurrent_dropout, self.recurrent_dropout_on, self.state_clip)
 
     def _turn(self, x: Tensor) -> Tensor:
         return x.transpose(0, 1) if self.batch_first else x
@@ -246,6 +253,7 @@ class Recurrent(Module):
                     noise=None if key is None else _stream(key, index),
                     every_state=look,
                     every_gate=look,
+                    recompute=self.recompute,
                     engine=self.engine,
                 )
 
@@ -263,6 +271,7 @@ class Recurrent(Module):
                     noise=[None if key is None else _stream(key, n) for n in (index, index + 1)],
                     every_state=look,
                     every_gate=look,
+                    recompute=self.recompute,
                     engine=self.engine,
                 )
 

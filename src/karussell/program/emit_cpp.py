@@ -1,5 +1,7 @@
 """Print a program as the C++ struct that the loop is compiled with."""
 
+from collections.abc import Sequence
+
 from karussell.program.graph import MASKS, Node
 from karussell.program.program import Instructions, Program, StageProgram
 
@@ -18,8 +20,11 @@ _LANE = {
 _LANE2 = {"pow": "std::pow", "fmod": "std::fmod"}
 
 
-def emit(program: Program) -> str:
-    """The source of one compiled engine: float32 and float64, forward and backward."""
+NUMBERS = {"f32": "float", "f64": "double"}
+
+
+def emit(program: Program, kinds: Sequence[str] = tuple(NUMBERS)) -> str:
+    """The source of one compiled engine, forward and backward, for numbers of the given kinds."""
     return "\n".join(
         [
             f"// {program.name}, printed from its program {program.digest}",
@@ -32,8 +37,7 @@ def emit(program: Program) -> str:
             "};",
             *(line for k, stage in enumerate(program.stages) for line in _stage(program, k, stage)),
             "} }  // namespace karussell",
-            "KARUSSELL_EXPORT(karussell::Cell, f32, float)",
-            "KARUSSELL_EXPORT(karussell::Cell, f64, double)",
+            *(f"KARUSSELL_EXPORT(karussell::Cell, {kind}, {NUMBERS[kind]})" for kind in kinds),
             "",
         ]
     )

@@ -1,6 +1,7 @@
 """Recurrences on tensors: the one public function, its checks, and the choice of the engine."""
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from karussell.ops.recurrence import cpp, reference, scan, triton, vendor
 from karussell.ops.recurrence.auto import fastest
 from karussell.ops.recurrence.door import check_lengths, check_resets, check_weights, given_inputs, given_state
 from karussell.ops.recurrence.options import Options, check
-from karussell.ops.recurrence.request import Answer, Request, Result
+from karussell.ops.recurrence.request import Answer, Recompute, Request, Result
 from karussell.ops.recurrence.weights import Shapes as Shapes
 from karussell.ops.recurrence.weights import Weights as Weights
 from karussell.ops.recurrence.weights import dense
@@ -38,6 +39,7 @@ def recurrence(
     noise: Noise | None = None,
     every_state: bool = False,
     every_gate: bool = False,
+    recompute: Recompute = "none",
     engine: Engine = Engine.auto,
 ) -> Result:
     """Run a cell over a batch of sequences, one direction, one layer.
@@ -50,13 +52,15 @@ def recurrence(
     inputs   the cell's per-step inputs by name, [T, B] or [T, B, H]
     reverse  from the last valid step to the first
     noise    what masks are keyed by; needed where `options` draw any
+    recompute  what backward computes again instead of finding it stored: "gates" from the states of every step, or
+             "segments", also those but for a few. A matter of memory on the compiled engine, called as it is; in graphs
+             of torch.compile and on other engines everything is stored. No result depends on it
     engine   auto, or the one to force: EngineError if it cannot run this
 
     Raises ValueError where a shape, a dtype or an option does not fit, naming what came and what was needed.
     """
-    request = _request(
-        cell, x, weights, state, lengths, resets, start, inputs, reverse, options, noise, every_state, every_gate
-    )
+    shown = (every_state, every_gate, recompute)
+    request = _request(cell, x, weights, state, lengths, resets, start, inputs, reverse, options, noise, *shown)
     return _finish(request, _choose(request, Engine(engine)))
 
 
@@ -74,14 +78,16 @@ def both(
     noise: Sequence[Noise | None] = (None, None),
     every_state: bool = False,
     every_gate: bool = False,
+    recompute: Recompute = "none",
     engine: Engine = Engine.auto,
 ) -> list[Result]:
     """Run both directions of a layer: `recurrence` forwards, then in reverse, each with weights and states of its own.
 
     Where the engine has one, it is one launch for both.
     """
+    shown = (every_state, every_gate, recompute)
     requests = [
-        _request(cell, x, w, s, lengths, resets, anew, inputs, reverse, options, n, every_state, every_gate)
+        _request(cell, x, w, s, lengths, resets, anew, inputs, reverse, options, n, *shown)
         for w, s, anew, n, reverse in zip(weights, state, start, noise, (False, True), strict=True)
     ]
     chosen = _choose(requests[0], Engine(engine))
@@ -116,6 +122,7 @@ def _request(
     noise: Noise | None,
     every_state: bool,
     every_gate: bool,
+    recompute: Recompute,
 ) -> Request:
     """Everything checked."""
     hidden, sizes = check_weights(cell, x, weights)
@@ -124,6 +131,8 @@ def _request(
         raise ValueError("recurrence: zoneout and dropout draw masks in training; give noise=Noise(seed, step)")
     if (weights.norm_x is not None) != (weights.norm_r is not None):
         raise ValueError("recurrence: layer norm needs both gains, norm_x and norm_r")
+    if recompute not in get_args(Recompute):
+        raise ValueError(f"recurrence: recompute is {recompute!r}; it must be 'none', 'gates' or 'segments'")
     ends = check_lengths(lengths, x)
     return Request(
         cell=cell,
@@ -141,6 +150,7 @@ def _request(
         every_state=every_state,
         every_gate=every_gate,
         normed=weights.norm_x is not None,
+        recompute=recompute,
     )
 
 
@@ -176,6 +186,8 @@ def _choose(q: Request, asked: Engine) -> Engine:
     if torch.compiler.is_compiling():
         # sizes are symbols there, and torch's kernel would be unrolled over them
         return Engine.cpp if cpp.why_not(q) is None else Engine.vendor
+    if q.recompute != "none" and cpp.why_not(q) is None:
+        return Engine.cpp
     faster = fastest(q.cell.name, *q.x.shape[:2], q.hidden, _learns(q), torch.get_num_threads(), q.lengths is not None)
     return Engine.cpp if faster is Engine.cpp and cpp.why_not(q) is None else Engine.vendor
 

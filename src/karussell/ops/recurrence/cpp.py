@@ -16,7 +16,7 @@ from karussell.cells import Cell
 from karussell.ops import native
 from karussell.ops.context import constant, forward_mode, no_autocast, seen, transformed
 from karussell.ops.engine import Engine, record
-from karussell.ops.recurrence import op, reference
+from karussell.ops.recurrence import op, reference, segments
 from karussell.ops.recurrence.call import MOST_STAGES, MOST_VALUES
 from karussell.ops.recurrence.extras import drops, with_drop
 from karussell.ops.recurrence.gradients import gradients
@@ -32,7 +32,7 @@ def why_not(q: Request) -> str | None:
         return f"it computes on the CPU, not on {q.x.device}"
     if q.x.dtype not in KIND:
         return f"it computes in float32 and float64, not in {q.x.dtype}"
-    return runs(q) or _why_not_here(_cell(q))
+    return runs(q) or _why_not_here(_cell(q), KIND[q.x.dtype])
 
 
 def runs(q: Request) -> str | None:
@@ -87,9 +87,9 @@ def _known(cell: Cell) -> Program:
 
 
 @constant
-def _why_not_here(cell: Cell) -> str | None:
+def _why_not_here(cell: Cell, kind: str) -> str | None:
     """Why this cell has no compiled engine, ever or on this machine; None if it has."""
-    return _why_never(cell) or native.why_not(_known(cell))
+    return _why_never(cell) or native.why_not(_known(cell), kind)
 
 
 @lru_cache(maxsize=1024)
@@ -117,7 +117,8 @@ def run(q: Request) -> Answer:
     if q.x.shape[1] == 0:
         return reference.run(q)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        outputs: Sequence[Tensor] = _Recurrence.apply(q, p, *tensors)
+        again = q.recompute != "none" and q.x.shape[0] > 1
+        outputs: Sequence[Tensor] = segments.run(q, p, tensors) if again else _Recurrence.apply(q, p, *tensors)
     else:
         outputs = _outputs(q, p, forward(q, p, _contiguous(p, tensors), keep=False))
     return _answer(q, p, outputs)

@@ -72,7 +72,7 @@ def _lines(q: Request, steps: int, batch: int) -> Lines:
     t = torch.arange(steps)[:, None]
     lengths = torch.full((batch,), steps) if q.lengths is None else q.lengths.to("cpu")
     within = t < lengths
-    first = within & ((t == lengths - 1) if q.reverse else (t == 0)).expand(steps, batch)
+    begins = within & ((t == lengths - 1) if q.reverse else (t == 0)).expand(steps, batch)
     anew = torch.zeros_like(within)
     if q.resets is not None:
         resets = q.resets.to("cpu")
@@ -81,7 +81,7 @@ def _lines(q: Request, steps: int, batch: int) -> Lines:
     def numbers(mask: Tensor) -> Tensor:
         return mask.flatten().nonzero().flatten()
 
-    rows, begun, reset = numbers(within & ~first & ~anew), numbers(first & ~anew), numbers(anew)
+    rows, begun, reset = numbers(within & ~begins & ~anew), numbers(begins & ~anew), numbers(anew)
     valid: Rows = ALL if q.lengths is None else numbers(within)
     return Lines(valid, (rows, rows - way), (begun, begun % batch), (reset, reset % batch))
 

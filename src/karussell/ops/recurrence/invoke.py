@@ -1,7 +1,7 @@
 """Native calls of a compiled engine: memory for what they write, the struct, the threads."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -55,9 +55,14 @@ def forward(q: Request, p: Program, inputs: Inputs, keep: bool) -> Forward:
         if keep:
             made.history[extras.NORMAL].copy_(normal), made.history[extras.DEVIATION].copy_(deviation)
     _lines(call, q, p, made.lines)
-    getattr(native.load(p), f"{KIND[inputs.x.dtype]}_forward")(ctypes.byref(call))
+    _function(p, inputs.x, "forward")(ctypes.byref(call))
     del alive
     return made
+
+
+def _function(p: Program, like: Tensor, name: str) -> Callable:
+    kind = KIND[like.dtype]
+    return getattr(native.load(p, kind), f"{kind}_{name}")
 
 
 def allocate(q: Request, p: Program, x: Tensor, keep: bool) -> Forward:
@@ -152,7 +157,7 @@ def backward(
         call.d_initial[s] = pointer(initial)
     for v, tensor in d_units.items():
         call.d_units[v] = pointer(tensor)
-    getattr(native.load(p), f"{KIND[x.dtype]}_backward")(ctypes.byref(call))
+    _function(p, x, "backward")(ctypes.byref(call))
     del alive
     rows, wide = x.shape[0] * x.shape[1], p.width * q.hidden
     sent = written.view(-1)[rows * wide :][: rows * _products(p) * q.hidden].view(rows, -1) if q.normed else None
@@ -198,7 +203,7 @@ def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Cal
     made = structure(q.cell, q.hidden)
     if made is not None:
         call.sees, call.seen_by = pointer(made.sees), pointer(made.seen_by)
-    size = getattr(native.load(p), f"{KIND[inputs.x.dtype]}_packed")(width, q.hidden, int(backward))
+    size = _function(p, inputs.x, "packed")(width, q.hidden, int(backward))
     panels = inputs.x.new_empty(max(size, 1))
     alive.append(panels)
     call.packed, call.pack = pointer(panels), 1

@@ -15,9 +15,8 @@ from karussell.ops.threads import most
 Rows = slice | Tensor
 ALL = slice(None)
 
-_TEXT = '#include "large.h"\nKARUSSELL_LARGE(f32, float)\nKARUSSELL_LARGE(f64, double)\n'
-SOURCE = Source("large", "engine 'cpp' cannot make the gradients of matrices", _TEXT, Path(__file__).parent / "loop")
-_KIND = {torch.float32: "f32", torch.float64: "f64"}
+_NUMBERS = {torch.float32: ("f32", "float"), torch.float64: ("f64", "double")}
+_WHAT = "engine 'cpp' cannot make the gradients of matrices"
 
 
 class _Large(ctypes.Structure):
@@ -66,15 +65,21 @@ def _run(
     call.out, call.ldo, call.add = out.data_ptr(), out.stride(0), add
     # below a fifth of a millisecond of work a second thread costs more than it gives
     call.threads = most() if sizes[0] * sizes[1] * sizes[2] > 4_000_000 else 1
-    _functions()[f"{_KIND[a.dtype]}_{name}"](ctypes.byref(call))
+    _functions(a.dtype)[name](ctypes.byref(call))
 
 
 @lru_cache
-def _functions() -> dict[str, Callable[[object], None]]:
-    loaded = library.load(SOURCE)
-    found = {
-        f"{kind}_{name}": getattr(loaded, f"{kind}_{name}") for kind in _KIND.values() for name in ("outer", "inner")
-    }
+def source(dtype: torch.dtype) -> Source:
+    """The products of one kind of numbers."""
+    kind, number = _NUMBERS[dtype]
+    text = f'#include "large.h"\nKARUSSELL_LARGE({kind}, {number})\n'
+    return Source(f"large-{kind}", _WHAT, text, Path(__file__).parent / "loop")
+
+
+@lru_cache
+def _functions(dtype: torch.dtype) -> dict[str, Callable[[object], None]]:
+    loaded = library.load(source(dtype))
+    found = {name: getattr(loaded, f"{_NUMBERS[dtype][0]}_{name}") for name in ("outer", "inner")}
     for function in found.values():
         function.argtypes, function.restype = [ctypes.c_void_p], None
     return found

@@ -1,7 +1,7 @@
 """One recurrence to run: what the public function hands to an engine, checked."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -10,6 +10,8 @@ from karussell.ops.engine import Engine
 from karussell.ops.noise import Noise
 from karussell.ops.recurrence.options import Options
 from karussell.ops.recurrence.weights import Weights
+
+Recompute = Literal["none", "gates", "segments"]
 
 
 class Request(NamedTuple):
@@ -24,6 +26,7 @@ class Request(NamedTuple):
     inputs   per-step inputs by name, [T, B, 1] or [T, B, H]
     normed   whether the weights have layer norm's gains
     first    the time of step 0, by which masks are counted
+    recompute  what backward makes again instead of finding it stored
     """
 
     cell: Cell
@@ -42,6 +45,7 @@ class Request(NamedTuple):
     every_gate: bool
     normed: bool = False
     first: int = 0
+    recompute: Recompute = "none"
 
     @property
     def plain(self) -> bool:

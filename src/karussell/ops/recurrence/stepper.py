@@ -50,7 +50,7 @@ class Stepper:
                 self._call.final[s] = tensor.data_ptr()
             self._call.history[0] = self.y.data_ptr()
             self._keep = inputs
-            self._run = getattr(native.load(p), f"{KIND[like.dtype]}_forward")
+            self._run = getattr(native.load(p, KIND[like.dtype]), f"{KIND[like.dtype]}_forward")
             self._at = ctypes.byref(self._call)
             # the first call packs the weights; the state it makes is thrown away
             before = [t.clone() for t in memory]
