@@ -57,9 +57,11 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             yield line, row
         return
     reader = csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    if reader.fieldnames is None or "text" not in reader.fieldnames:
-        raise InputError(f"'{path}' has no column text; its first line must name the columns, such as text and label")
     try:
+        if reader.fieldnames is None or "text" not in reader.fieldnames:
+            raise InputError(
+                f"'{path}' has no column text; its first line must name the columns, such as text and label"
+            )
         for cells in reader:
             if None in cells or None in cells.values():
                 raise InputError(f"'{path}' line {reader.line_num} has more or fewer cells than the first line")
