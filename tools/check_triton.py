@@ -55,6 +55,7 @@ def options(cell: Cell) -> Iterator[tuple[str, dict]]:
     yield "resets to a start", {"resets": True, "start": True}
     yield "zoneout", {"options": Options(True, zone)}
     yield "zoneout in evaluation", {"options": Options(False, zone)}
+    yield "limits", {"options": Options(True, zone, clip=dict.fromkeys(cell.state, 0.3))}
     if sees:
         yield "dropout on what R sees", {"options": Options(True, {}, 0.3)}
     if "drop" in cell.optional:

@@ -45,7 +45,7 @@ def signature(arguments: tuple[str, ...], names: list[str], dtype: str, training
     for name in names:
         if name in INTEGERS or (name.startswith("zone") and training):
             found[name] = "i32"
-        elif name == "drop_scale" or name.startswith("zone"):
+        elif name == "drop_scale" or name.startswith(("zone", "clip")):
             found[name] = "fp32"
         elif name in _WHOLE:
             found[name] = "*i64"
@@ -104,6 +104,24 @@ def compile_all(cell: Any, s: Schedule, dtype: str, capability: int) -> None:
                 )
 
 
+def compile_loss(capability: int) -> None:
+    """The CTC loss, of up to 127 labels."""
+    from karussell.ctc.triton import kernels
+
+    for logits in (False, True):
+        for kernel in (kernels.forward, kernels.backward, kernels.spread):
+            constants = {"S": 256, "LOGITS": logits, "N": 16, "K": 128}
+            constants = {n: v for n, v in constants.items() if n in kernel.arg_names}
+            kinds = dict.fromkeys(("labels", "frames", "lengths"), "*i64")
+            kinds |= dict.fromkeys(("steps", "batch", "classes", "width", "blank"), "i32")
+            given = {n: "constexpr" if n in constants else kinds.get(n, "*fp32") for n in kernel.arg_names}
+            source = triton.compiler.ASTSource(fn=kernel, signature=given, constexprs=constants)
+            made = triton.compile(source, target=GPUTarget("cuda", capability, 32))
+            print(
+                f"CTC {kernel.__name__}, {'logits' if logits else 'log_probs'}: {usage(made.asm['cubin'])}", flush=True
+            )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", nargs="+")
@@ -111,6 +129,8 @@ def main() -> int:
     parser.add_argument("--dtypes", nargs="+", default=["bf16", "fp32"])
     parser.add_argument("--capability", type=int, default=90)
     given = parser.parse_args()
+    if given.cells is None or "ctc" in given.cells:
+        compile_loss(given.capability)
     for cell in EVERY:
         if given.cells is None or named(cell) in given.cells:
             for kind in given.kinds:

@@ -40,6 +40,13 @@ def test_one_alone(kind):
         compare(cells.FGR, CASE._replace(steps=2), "stepwise", norm=True)
 
 
+@pytest.mark.parametrize("schedule", ["resident", "stepwise"])
+def test_limits_of_states(schedule):
+    clip = {"c": 0.3, "h": 0.1}
+    compare(cells.LSTM, CASE, schedule, options=Options(True, {"c": 0.3}, clip=clip), resets=True)
+    compare(cells.LSTM, CASE._replace(steps=2, reverse=True), schedule, options=Options(clip=clip))
+
+
 @pytest.mark.parametrize("number", range(0, len(EVERY), 4), ids=lambda k: named(EVERY[k]))
 def test_mixed(number):
     cell, chance = EVERY[number], random.Random(named(EVERY[number]))

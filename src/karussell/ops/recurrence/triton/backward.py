@@ -93,6 +93,9 @@ class Backward(Text):
             elif i in self.plan.zone:
                 rate = self.arg(f"zone{i}")
                 made, past = f"(1.0 - {rate}) * now", f"{rate} * now"
+            if i in self.plan.clip:
+                self.say(f"within = tl.abs({self.course(f'fresh{i}')}) <= {self.arg(f'clip{i}')}")
+                made = f"tl.where(within, {made}, 0.0)"
             self.set(f"k{i}", made)
             self.set(f"o{i}", past)
         for name in self.slots:

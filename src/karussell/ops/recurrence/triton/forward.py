@@ -150,6 +150,10 @@ class Forward(Text):
         """A new state under the options; what the next step finds."""
         if i in self.plan.fresh:
             self.store(f"fresh{i}", "line * H + u", name)
+        if i in self.plan.clip:
+            limit = self.arg(f"clip{i}")
+            self.say(f"now = tl.where({name} > {limit}, {limit}, tl.where({name} < -{limit}, -{limit}, {name}))")
+            name = "now"
         if i in self.plan.zone:
             name = self.zone(i, self.var(f"s{i}"), name)
         self.say(f"now = {name}")

@@ -37,6 +37,7 @@ def plan_of(q: Request, p: Program, s: Schedule, keep: bool, flows: tuple[int, .
         resets=q.resets is not None,
         training=o.training,
         zone=tuple(i for i, n in enumerate(p.states) if o.zoneout.get(n)),
+        clip=tuple(i for i, n in enumerate(p.states) if o.clip.get(n)),
         fresh=tuple(extras.zoned(q, p)) if keep or flows else (),
         drop=extras.drops(q),
         gal=o.training and o.dropout > 0 and o.dropout_on == "seen",
@@ -56,6 +57,7 @@ def numbers(q: Request, p: Program) -> Values:
     found: Values = {"T": steps, "B": batch, "H": q.hidden, "reverse": int(q.reverse)}
     for i, name in enumerate(p.states):
         rate = o.zoneout.get(name, 0.0)
+        found[f"clip{i}"] = float(o.clip.get(name, 0.0))
         found[f"zone{i}"] = extras.limit(rate) if o.training else rate
     found |= {"drop_limit": extras.limit(o.dropout), "drop_scale": 1 / (1 - o.dropout)}
     return found

@@ -20,7 +20,7 @@ class Plan(NamedTuple):
     """The variant of a program's kernels.
 
     kind       the schedule;  tiles: into how many the columns of R fall whose tiles stay in registers, 0: loaded anew
-    zone       states with zoneout;  fresh: those whose value before it is kept
+    zone       states with zoneout;  clip: with limits;  fresh: those whose value before either is kept
     drop, gal  recurrent dropout on the candidate, on what R sees
     wide       by per-step input given: a value a unit
     shown      values whose course is written;  keep: and the stored values
@@ -33,6 +33,7 @@ class Plan(NamedTuple):
     resets: bool = False
     training: bool = False
     zone: tuple[int, ...] = ()
+    clip: tuple[int, ...] = ()
     fresh: tuple[int, ...] = ()
     drop: bool = False
     gal: bool = False
