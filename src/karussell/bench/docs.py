@@ -32,6 +32,9 @@ and measured by `karussell bench layers --json benchmarks/results/NAME.json`, or
 - `loss`, `loss-large-vocabulary` and `loss-from-logits` are the CTC loss, forward and backward, against
   `torch.nn.functional.ctc_loss` from the same float32 numbers; its value and gradient must be the float64 reference's
   first. `loss-threads` compares ours with itself on one thread; small batches use one anyway and differ by chance.
+- `search-vs-...` is the CTC search of one utterance of 500 frames at beam 100 on one thread, at the peer's own
+  settings, from log-probabilities of trained models of ours. What finds fewer right letters than the peer, by more
+  than half a per cent, is not timed; `python -m karussell.bench.ctc_search` prints error rates and memory.
 """
 
 HEAD = ("case", "ours ms", "peer", "peer ms", "ratio", "spread", "engine", "of peak")
