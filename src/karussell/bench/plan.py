@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from torch.nn import Module
 
-from karussell.bench import compiled, own, parity, peers, step
+from karussell.bench import compiled, options, own, parity, peers, step
 from karussell.bench.peers import Peer, Side
 from karussell.bench.problem import Problem, Run
 from karussell.cells import (
@@ -201,6 +201,23 @@ def _scan(quick: bool) -> Iterator[Plan]:
                 yield Plan("scan", case, problem, Engine.scan, both, threads=not quick)
 
 
+def _options(quick: bool) -> Iterator[Plan]:
+    plain = (Peer("our plain LSTM", peers.our_lstm),)
+    for batch, hidden in ((32, 128),) if quick else ((8, 128), (32, 256)):
+        problem = Problem(LSTM, STEPS, batch, hidden, True, drop_in=False)
+        for name, (ours, verify) in options.SIDES.items():
+            yield Plan(
+                "options",
+                f"{name} {problem.name}",
+                problem,
+                Engine.cpp,
+                plain,
+                threads=False,
+                ours=ours,
+                verify=verify,
+            )
+
+
 def _mode(problem: Problem) -> str:
     return "training" if problem.training else "inference"
 
@@ -219,5 +236,6 @@ GROUPS: dict[str, Callable[[bool], Iterator[Plan]]] = {
     "step": _step,
     "compile": _compile,
     "scan": _scan,
+    "options": _options,
 }
 """The groups by name; each gives its plans, fewer of them when it should be quick."""

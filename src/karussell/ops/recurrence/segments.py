@@ -82,15 +82,20 @@ class _Segments(torch.autograd.Function):
         count, all_states = len(p.states), q.every_state or q.recompute == "gates"
         courses = [inputs.x.new_empty(steps, batch, q.hidden) for _ in range(count if all_states else 1)]
         state: States = inputs.state
+        pieces = _pieces(q, p, steps)
         begun: list[States] = []
-        for piece in _pieces(q, p, steps):
+        # one block of memory: small tensors that stay would be scattered among large ones that go
+        ends = inputs.x.new_empty(len(pieces), count, batch, q.hidden)
+        for number, piece in enumerate(pieces):
             state = _begin(q, piece, inputs, state)
             begun.append(state)
             x = inputs.x[piece.first : piece.last]
             made = forward(piece.q._replace(every_state=all_states), p, inputs._replace(x=x, state=state), keep=False)
             for s, course in enumerate(courses):
                 course[piece.first : piece.last] = made.history[count + s]
-            state = tuple(made.final)
+            for s, final in enumerate(made.final):
+                ends[number, s] = final
+            state = tuple(ends[number])
         shown = courses[1:] if q.every_state else []
         ctx.q, ctx.p = q._replace(x=None, weights=None, state=None), p  # type: ignore[arg-type]
         ctx.begun = begun
@@ -98,7 +103,7 @@ class _Segments(torch.autograd.Function):
         ctx.count = len(tensors)
         ctx.save_for_backward(*tensors, *kept)
         ctx.set_materialize_grads(False)
-        return courses[0], *state, *shown  # type: ignore[return-value]
+        return courses[0], *(s.clone() for s in state if s is not None), *shown
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
