@@ -197,7 +197,11 @@ def parts(source: Any, columns: list[str] | None, rows: int = ROWS) -> Iterator[
         try:
             with parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=rows, columns=columns):
-                    yield batch.to_pandas()
+                    found = batch.to_pandas()
+                    # two places of a file may give two names of a column
+                    if not {*(columns or ())} <= {*found.columns}:
+                        raise ValueError(f"it lacks a column of {', '.join(columns or ())}")
+                    yield found
         except Exception as error:  # what a spoilt file makes pyarrow and pandas raise is of every kind
             raise InputError(f"'{path}' is no Parquet file that can be read ({error})") from error
         return
