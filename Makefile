@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types bench docs clean
+.PHONY: help setup demo test lint types bench gpu docs clean
 
 help:
 	@echo "make demo    train the recogniser of spoken digits, print its error rates, leave a report (<= 6 minutes)"
 	@echo "make test    set up, then run all tests (<= 15 minutes)"
+	@echo "make gpu     on a machine with a CUDA device: parity of every kernel, then times beside cuDNN"
 	@echo "make setup | lint | types | bench | docs | clean"
 
 setup: $(READY)
@@ -38,6 +39,16 @@ types: setup
 
 bench: setup
 	$(BIN)/karussell bench layers --quick
+
+# in the environment at hand, whose torch has a device: make gpu GPU_PYTHON=/path/to/python
+GPU_PYTHON ?= python3
+gpu: export PYTHONPATH = src
+gpu:
+	$(GPU_PYTHON) -m pytest tests/ops/test_triton_engine.py tests/ops/test_triton_options.py \
+	    tests/ops/test_triton_parity.py tests/ctc/test_triton_ctc.py
+	$(GPU_PYTHON) tools/check_triton.py --every 11 --seconds 900
+	$(GPU_PYTHON) -m karussell.bench.cuda_main ctc benchmarks/results/cuda_ctc.json
+	$(GPU_PYTHON) -m karussell.bench.cuda_main layers benchmarks/results/cuda_layers.json
 
 docs: setup
 	$(BIN)/pip install -q -c constraints.txt --group docs

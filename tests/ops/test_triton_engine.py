@@ -166,6 +166,9 @@ def test_what_it_cannot_run_is_refused_in_a_sentence():
     p = moved(tame(make_problem, cells.LSTM, Case(2, 2, 4), torch.float64))
     with pytest.raises(EngineError, match=r"float32, bfloat16 and float16, not in torch\.float64"):
         recurrence(p.cell, p.x, p.weights, engine="triton")
+    p = moved(tame(make_problem, cells.LSTM, Case(2, 2, 4), torch.float32))
+    with pytest.raises(EngineError, match="computes nothing again yet"):
+        recurrence(p.cell, p.x, p.weights, engine="triton", recompute="gates")
     if DEVICE.type == "cpu":
         assert "TRITON_INTERPRET is set" in (available.why_not(torch.device("cuda")) or "")
         # tensors of the CPU are not interpreted unless that is asked for

@@ -30,6 +30,10 @@ def why_not(q: Request) -> str | None:
         return "it is no operator of torch.compile and torch.export yet"
     if q.x.dtype not in DTYPES:
         return f"it computes in float32, bfloat16 and float16, not in {q.x.dtype}"
+    if q.weights.p is not None:
+        return "it has no projection yet"
+    if q.recompute != "none":
+        return "it keeps what backward reads, and computes nothing again yet"
     made = runs(q) or program_of(q)
     return made if isinstance(made, str) else None
 
