@@ -6,7 +6,6 @@ from karussell.bench.cuda_ctc import run_cuda_ctc
 from karussell.bench.cuda_layers import run_cuda_layers
 from karussell.bench.show import show
 
-BENCHES = {"layers": run_cuda_layers, "ctc": run_cuda_ctc}
-
 if __name__ == "__main__":
-    show(BENCHES[sys.argv[1]](sys.argv[2] if len(sys.argv) > 2 else None))
+    path = sys.argv[2] if len(sys.argv) > 2 else None
+    show(run_cuda_ctc(path) if sys.argv[1] == "ctc" else run_cuda_layers(path))
