@@ -19,7 +19,7 @@ def test_examples_run(capsys):
     space: dict = {}
     exec(compile("\n".join(blocks), "engines.md", "exec"), space)
     printed = capsys.readouterr().out
-    assert "was forced, but it has no projection yet" in printed
+    assert "engine 'scan' was forced, but lstm multiplies a state" in printed
     assert space["ran"] == ["cpp"]
     assert space["p"].saved == 3
 

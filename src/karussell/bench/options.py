@@ -26,6 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "recompute-gates": {"recompute": "gates"},
     "recompute-segments": {"recompute": "segments"},
     "4-heads": {},
+    "projection": {},
     "all": {
         "zoneout": 0.1,
         "recurrent_dropout": 0.2,
@@ -45,7 +46,8 @@ def _cell(name: str) -> Cell:
 
 def _layer(name: str, hidden: int, engine: Engine) -> Recurrent:
     with same_numbers():
-        return Recurrent(_cell(name), hidden, hidden, engine=engine, **OPTIONS[name])
+        halved = hidden // 2 if name == "projection" else 0
+        return Recurrent(_cell(name), hidden, hidden, proj_size=halved, engine=engine, **OPTIONS[name])
 
 
 def _call(name: str, layer: Module, x: Tensor) -> Tensor:
@@ -83,4 +85,6 @@ def verify(name: str) -> Callable[[Problem, Engine, Run], None]:
     return check
 
 
+# of the weights that a plain LSTM's step multiplies with, those of one whose output is projected to half its units
+PRODUCTS = {"projection": 6.5 / 8}
 SIDES = {name: (ours(name), verify(name)) for name in OPTIONS}

@@ -202,16 +202,17 @@ def _scan(quick: bool) -> Iterator[Plan]:
 
 
 def _options(quick: bool) -> Iterator[Plan]:
-    plain = (Peer("our plain LSTM", peers.our_lstm),)
     for batch, hidden in ((32, 128),) if quick else ((8, 128), (32, 256)):
         problem = Problem(LSTM, STEPS, batch, hidden, True, drop_in=False)
         for name, (ours, verify) in options.SIDES.items():
+            scale = options.PRODUCTS.get(name, 1.0)
+            plain = Peer("our plain LSTM" + (f" x {scale:.2f}" if scale != 1 else ""), peers.our_lstm, scale)
             yield Plan(
                 "options",
                 f"{name} {problem.name}",
                 problem,
                 Engine.cpp,
-                plain,
+                (plain,),
                 threads=False,
                 ours=ours,
                 verify=verify,

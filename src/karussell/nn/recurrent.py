@@ -200,8 +200,9 @@ class Recurrent(Module):
         """What differs from the defaults."""
         parts = [f"{self.cell.name}, {self.input_size}, {self.hidden_size}"]
         parts += [f"num_layers={self.num_layers}"] if self.num_layers > 1 else []
-        shown = ("proj_size", "bidirectional", "batch_first", "dropout", "residual", "zoneout", "recurrent_dropout")
-        shown += ("state_clip",)  # recompute changes no number
+        # recompute changes no number
+        shown = ["proj_size", "bidirectional", "batch_first", "dropout", "residual", "zoneout", "recurrent_dropout"]
+        shown += ["state_clip"]
         return ", ".join(parts + [f"{n}={getattr(self, n)}" for n in shown if getattr(self, n)])
 
     def _layers(self) -> list[Layer]:

@@ -44,4 +44,4 @@ def _declare(loop: ctypes.CDLL, kind: str) -> None:
         getattr(loop, name).argtypes = [ctypes.c_void_p]
         getattr(loop, name).restype = None
     packed = getattr(loop, f"{kind}_packed")
-    packed.argtypes, packed.restype = [ctypes.c_int64] * 3, ctypes.c_int64
+    packed.argtypes, packed.restype = [ctypes.c_int64] * 4, ctypes.c_int64

@@ -151,6 +151,7 @@ def _request(
         every_gate=every_gate,
         normed=weights.norm_x is not None,
         recompute=recompute,
+        projected=0 if weights.p is None else weights.p.shape[0],
     )
 
 

@@ -56,6 +56,8 @@ class Call(ctypes.Structure):
         ("clip", ctypes.c_double * MOST_VALUES),
         ("sees", ctypes.c_void_p),
         ("seen_by", ctypes.c_void_p),
+        ("projected", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("p", "made", "d_projected")),
     )
 
 

@@ -32,13 +32,20 @@ def why_not(q: Request) -> str | None:
         return f"it computes on the CPU, not on {q.x.device}"
     if q.x.dtype not in KIND:
         return f"it computes in float32 and float64, not in {q.x.dtype}"
-    return runs(q) or _why_not_here(_cell(q), KIND[q.x.dtype])
+    if q.projected and torch.compiler.is_compiling():
+        return "it has no projection in graphs of torch.compile"
+    return runs(_unprojected(q)) or _why_not_here(_cell(q), KIND[q.x.dtype])
+
+
+def _unprojected(q: Request) -> Request:
+    """The request as engines that know no projection see it."""
+    return q._replace(weights=q.weights._replace(p=None), projected=0) if q.projected else q
 
 
 def runs(q: Request) -> str | None:
     """Why no engine that runs programs can run this request, whatever its program; None if one can."""
     if q.weights.p is not None:
-        return "it has no projection yet"
+        return "it has no projection"
     if q.every_gate:
         return "it does not keep the gates of every step"
     if any(v.requires_grad for v in q.inputs.values()):
@@ -111,7 +118,7 @@ def run(q: Request) -> Answer:
         return _answer(q, names, op.call(q, names, flatten(q, names)))
     p = _known(cell)
     tensors = flatten(q, p)
-    if seen(tensors):
+    if seen(tensors) and not q.projected:
         return _answer(q, p, op.call(q, _names(cell), tensors))
     record(Engine.cpp)
     if q.x.shape[1] == 0:
@@ -139,7 +146,8 @@ def flatten(q: Request, p: Program | Names) -> list[Tensor | None]:
     if q.plain:
         return flat
     starts = [None if q.start is None else q.start[n] for n in p.states]
-    return [*flat, *starts, q.weights.norm_x, *(q.weights.norm_r or ())]
+    projection = [] if q.weights.p is None else [q.weights.p]
+    return [*flat, *starts, q.weights.norm_x, *(q.weights.norm_r or ()), *projection]
 
 
 def _contiguous(p: Program, tensors: Sequence[Tensor | None]) -> Inputs:

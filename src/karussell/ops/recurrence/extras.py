@@ -1,7 +1,7 @@
 """The options of a call of the compiled loop: what of a request goes into which field, and layer norm of W x."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -19,7 +19,7 @@ from karussell.program import Program
 from karussell.program.program import StageProgram
 
 # where a forward call keeps, beside the courses of values, what backward reads of its options
-NORMAL, DEVIATION = -100, -101
+NORMAL, DEVIATION, MADE = -100, -101, -102
 
 
 def fresh(state: int) -> int:
@@ -45,7 +45,7 @@ def with_drop(cell: Cell) -> Cell:
     )  # fmt: skip
 
 
-def _given(stage: Stage):
+def _given(stage: Stage) -> Callable[..., Tensor | tuple[Tensor, ...]]:
     def step(*values: Tensor) -> Tensor | tuple[Tensor, ...]:
         return stage.step(*values[:-1], drop=values[-1])
 

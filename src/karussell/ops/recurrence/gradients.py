@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from karussell.ops.noise import uniform
-from karussell.ops.recurrence.extras import DEVIATION, NORMAL, input_gradients
+from karussell.ops.recurrence.extras import DEVIATION, MADE, NORMAL, input_gradients
 from karussell.ops.recurrence.invoke import Backward, Inputs
 from karussell.ops.recurrence.large import ALL, Rows, inner, outer
 from karussell.ops.recurrence.options import SEEN
@@ -59,7 +59,17 @@ def gradients(
         d = columns(start + s.alone, number)
         dr.append(_recurrent(q, p, s, inputs, history, d, lines) if want else None)
     found = [dx, dw, made.bias if wanted[2] else None, *dr, *_others(p, made, wanted[3 + len(dr) :])]
-    return [*found, *[None] * (len(wanted) - len(found))]
+    found += [None] * (len(wanted) - len(found))
+    return _projected(found, history, made, lines, wanted)
+
+
+def _projected(
+    found: list[Tensor | None], history: dict[int, Tensor], made: Backward, lines: Lines, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    """The gradient of the projection in its place, the last one."""
+    if made.output is not None and wanted[-1]:
+        found[-1] = _outer(made.output.flatten(0, 1), history[MADE].flatten(0, 1), lines.valid)
+    return found
 
 
 def _lines(q: Request, steps: int, batch: int) -> Lines:
@@ -138,8 +148,10 @@ def _normed(
         at += number
     others = _others(p, made, wanted[3 + len(dr) :])
     found = [dx, dw, made.bias, *dr, *others]
-    found += [None] * (len(wanted) - len(found) - 1 - len(gains))
-    return [g if want else None for g, want in zip([*found, d_gain, *gains], wanted, strict=True)]
+    last = [None] * (made.output is not None)
+    found += [None] * (len(wanted) - len(found) - 1 - len(gains) - len(last))
+    every = _projected([*found, d_gain, *gains, *last], history, made, lines, wanted)
+    return [g if want else None for g, want in zip(every, wanted, strict=True)]
 
 
 def _ordered(p: Program, s: StageProgram, gain: Tensor, hidden: int) -> Tensor:
@@ -187,14 +199,15 @@ def _recurrent(
 ) -> Tensor:
     """The gradient of one stage's R: what its arrivals got, times what it saw."""
     batch, count, hidden = inputs.x.shape[1], len(p.states), q.hidden
-    out = d.new_empty(d.shape[1], len(s.sees) * hidden)
-    masks = _masks(q, p, s, (batch, out.shape[1]), d.dtype)
+    widths = [q.output if value == 0 else hidden for value in s.sees]
+    out = d.new_empty(d.shape[1], sum(widths))
+    masks, blocks = _masks(q, p, s, widths, (batch, d.dtype)), out.split(widths, 1)
     for k, value in enumerate(s.sees):
-        block, mask = out[:, k * hidden : (k + 1) * hidden], None if masks is None else masks[k]
+        block, mask = blocks[k], None if masks is None else masks[k]
         if value >= count:  # passed between stages: of this very step
             _connected(q, d, lines.valid, _masked(history[value], mask).view(-1, hidden), lines.valid, block)
             continue
-        after = _masked(history[value + count], mask).view(-1, hidden)
+        after = _masked(history[value + count], mask).view(-1, widths[k])
         parts = [(after, lines.history), (inputs.state[value], lines.initial)]
         parts += [(inputs.start[value], lines.start)] if inputs.start and lines.start else []
         for number, (seen, (rows, there)) in enumerate(parts):
@@ -228,11 +241,14 @@ def _masked(seen: Tensor, mask: Tensor | None) -> Tensor:
     return seen if mask is None else seen * mask
 
 
-def _masks(q: Request, p: Program, s: StageProgram, shape: tuple[int, int], dtype: torch.dtype) -> list[Tensor] | None:
-    """Gal's masks on what R saw, by value [B, H]."""
+def _masks(
+    q: Request, p: Program, s: StageProgram, widths: Sequence[int], of: tuple[int, torch.dtype]
+) -> list[Tensor] | None:
+    """Gal's masks on what R saw, by value [B, its units]."""
+    batch, dtype = of
     o = q.options
     if not (o.training and o.dropout and o.dropout_on == "seen"):
         return None
     number = [t for t in p.stages if t.sees].index(s)
-    kept = uniform(q.noise, SEEN + number, 0, *shape) >= o.dropout
-    return list((kept.to(dtype) / (1 - o.dropout)).split(q.hidden, 1))
+    kept = uniform(q.noise, SEEN + number, 0, batch, sum(widths)) >= o.dropout
+    return list((kept.to(dtype) / (1 - o.dropout)).split(list(widths), 1))

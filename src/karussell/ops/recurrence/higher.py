@@ -53,7 +53,7 @@ def _request(q: Request, p: Program, inputs: Inputs) -> Request:
         b = torch.cat([parts[f"{n}_x" if n in p.split else n] for n in p.gates])
         b_r = torch.cat([parts[f"{n}_r"] for n in p.split]) if p.split else None
     units = dict(zip(p.units + p.constants, inputs.units, strict=True))
-    weights = Weights(inputs.w, inputs.r, b, b_r, units, inputs.norm_x, inputs.norm_r or None)
+    weights = Weights(inputs.w, inputs.r, b, b_r, units, inputs.norm_x, inputs.norm_r or None, inputs.p)
     given = {n: v for n, v in zip(p.states, inputs.state, strict=True) if v is not None}
     start = {n: v for n, v in zip(p.states, inputs.start, strict=False) if v is not None}
     return q._replace(x=inputs.x, weights=weights, state=given or None, start=start or None)

@@ -20,17 +20,19 @@ class Inputs(NamedTuple):
     start: tuple[Tensor | None, ...] = ()
     norm_x: Tensor | None = None
     norm_r: tuple[Tensor, ...] = ()
+    p: Tensor | None = None
 
     @classmethod
     def of(cls, p: Program, flat: Sequence[Tensor | None]) -> "Inputs":
-        """From the flat order x, w, bias, r by stage, states, units; with options starts, norm_x, norm_r by stage."""
+        """From the flat order x, w, bias, r by stage, states, units; with options starts, norm_x, norm_r, p."""
         seeing, count, fixed = sum(bool(s.sees) for s in p.stages), len(p.states), len(p.units) + len(p.constants)
         parts = []
         rest: list = list(flat)
-        for size in (1, 1, 1, seeing, count, fixed, count, 1, seeing):
+        normed = len(rest) > 3 + seeing + 2 * count + fixed and rest[3 + seeing + 2 * count + fixed] is not None
+        for size in (1, 1, 1, seeing, count, fixed, count, 1, seeing if normed else 0, 1):
             parts.append(tuple(rest[:size]))
             rest = rest[size:]
-        (x,), (w,), (bias,), r, state, units, start, norm_x, norm_r = parts
+        (x,), (w,), (bias,), r, state, units, start, norm_x, norm_r, projection = parts
         return cls(
             x,
             w,
@@ -40,5 +42,6 @@ class Inputs(NamedTuple):
             units,
             start,
             norm_x[0] if norm_x else None,
-            norm_r if norm_x and norm_x[0] is not None else (),
+            norm_r,
+            projection[0] if projection else None,
         )

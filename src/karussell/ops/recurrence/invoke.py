@@ -29,7 +29,7 @@ class Forward(NamedTuple):
 
 class Backward(NamedTuple):
     """What a backward call leaves: gradients of arrivals [T, B, width * H], biases, initial states, unit vectors;
-    of starts; of gains and of what R gave under layer norm."""
+    of starts; of gains and of what R gave under layer norm; of the output as it was projected [T, B, P]."""
 
     lines: Tensor
     bias: Tensor | None
@@ -38,6 +38,7 @@ class Backward(NamedTuple):
     start: list[Tensor | None]
     gains: list[Tensor]
     sent: Tensor | None
+    output: Tensor | None
 
 
 def forward(q: Request, p: Program, inputs: Inputs, keep: bool) -> Forward:
@@ -67,11 +68,11 @@ def _function(p: Program, like: Tensor, name: str) -> Callable:
 
 def allocate(q: Request, p: Program, x: Tensor, keep: bool) -> Forward:
     """The memory that a forward call writes, y first in the history; of the call itself it says all shapes."""
-    shape = (*x.shape[:2], q.hidden)
+    steps, batch = x.shape[:2]
     return Forward(
-        final=[x.new_empty(shape[1:]) for _ in p.states],
-        lines=x.new_empty(*shape[:2], _width(q, p)) if keep else None,
-        history={v: x.new_empty(_shape(v, q, p, shape)) for v in courses(q, p, keep)},
+        final=[x.new_empty(batch, q.hidden if s else q.output) for s in range(len(p.states))],
+        lines=x.new_empty(steps, batch, _width(q, p)) if keep else None,
+        history={v: x.new_empty(_shape(v, q, p, steps, batch)) for v in courses(q, p, keep)},
     )
 
 
@@ -84,16 +85,18 @@ def _products(p: Program) -> int:
     return sum(len(s.arrivals) - s.alone for s in p.stages if s.sees)
 
 
-def _shape(value: int, q: Request, p: Program, shape: tuple[int, ...]) -> tuple[int, ...]:
-    rows = shape[0] * shape[1]
+def _shape(value: int, q: Request, p: Program, steps: int, batch: int) -> tuple[int, ...]:
+    rows, output = steps * batch, value in (len(p.states), extras.fresh(0))
     kept = {extras.NORMAL: (rows, len(p.fed), q.hidden), extras.DEVIATION: (rows, len(p.fed), 1)}
-    return kept.get(value, shape)
+    return kept.get(value, (steps, batch, q.output if output else q.hidden))
 
 
 def _courses(call: Call, history: dict[int, Tensor], count: int) -> None:
     for v, tensor in history.items():
         if v >= 0:
             call.history[v - count] = pointer(tensor)
+        elif v == extras.MADE:
+            call.made = pointer(tensor)
         elif v > extras.NORMAL:
             call.fresh[extras.fresh(v)] = pointer(tensor)
 
@@ -116,6 +119,7 @@ def courses(q: Request, p: Program, keep: bool) -> list[int]:
     if keep:
         values |= {extras.fresh(s) for s in extras.zoned(q, p)}
         values |= {extras.NORMAL, extras.DEVIATION} if q.normed else set()
+        values |= {extras.MADE} if q.projected else set()
     return sorted(values | (set(range(count, 2 * count)) if q.every_state else set()))
 
 
@@ -153,6 +157,8 @@ def backward(
     for s, grad in enumerate(grads[1 : 1 + count]):
         call.d_final[s] = pointer(grad)
     call.d_bias = pointer(d_bias)
+    d_output = x.new_empty(*x.shape[:2], q.projected) if q.projected else None
+    call.d_projected = pointer(d_output)
     for s, initial in enumerate(d_state):
         call.d_initial[s] = pointer(initial)
     for v, tensor in d_units.items():
@@ -162,7 +168,7 @@ def backward(
     rows, wide = x.shape[0] * x.shape[1], p.width * q.hidden
     sent = written.view(-1)[rows * wide :][: rows * _products(p) * q.hidden].view(rows, -1) if q.normed else None
     made = written.view(-1)[: rows * wide].view(rows, wide)
-    return Backward(made, d_bias, d_state, d_units, d_start, gains, sent)
+    return Backward(made, d_bias, d_state, d_units, d_start, gains, sent, d_output)
 
 
 def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Call, list[Tensor]]:
@@ -200,10 +206,11 @@ def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Cal
         call.fixed[number], call.wide[number] = pointer(value), int(value.shape[-1] != 1)
     for s, state in enumerate(inputs.state):
         call.initial[s] = pointer(state)
+    call.projected, call.p = q.projected, pointer(inputs.p)
     made = structure(q.cell, q.hidden)
     if made is not None:
         call.sees, call.seen_by = pointer(made.sees), pointer(made.seen_by)
-    size = _function(p, inputs.x, "packed")(width, q.hidden, int(backward))
+    size = _function(p, inputs.x, "packed")(width, q.hidden, q.projected, int(backward))
     panels = inputs.x.new_empty(max(size, 1))
     alive.append(panels)
     call.packed, call.pack = pointer(panels), 1

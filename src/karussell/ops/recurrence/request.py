@@ -27,6 +27,7 @@ class Request(NamedTuple):
     normed   whether the weights have layer norm's gains
     first    the time of step 0, by which masks are counted
     recompute  what backward makes again instead of finding it stored
+    projected  P under a projection, else 0
     """
 
     cell: Cell
@@ -46,11 +47,17 @@ class Request(NamedTuple):
     normed: bool = False
     first: int = 0
     recompute: Recompute = "none"
+    projected: int = 0
 
     @property
     def plain(self) -> bool:
         """Whether there is nothing beside the cell's equations."""
-        return self.resets is None and self.options.plain and not self.normed
+        return self.resets is None and self.options.plain and not self.normed and not self.projected
+
+    @property
+    def output(self) -> int:
+        """Units of the output, the first state."""
+        return self.projected or self.hidden
 
     def full(self, state: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """The state given, or zeros."""

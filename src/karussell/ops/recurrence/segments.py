@@ -69,9 +69,11 @@ def _begin(q: Request, piece: Piece, inputs: Inputs, state: States) -> States:
     if cut is None:
         return state
     starts = inputs.start or (None,) * len(state)
-    zero = inputs.x.new_zeros(inputs.x.shape[1], q.hidden)
-    pairs = [(zero if s is None else s, zero if v is None else v) for s, v in zip(starts, state, strict=True)]
-    return tuple(torch.where(cut, s, v) for s, v in pairs)
+    found = []
+    for k, (s, v) in enumerate(zip(starts, state, strict=True)):
+        zero = inputs.x.new_zeros(inputs.x.shape[1], q.hidden if k else q.output)
+        found.append(torch.where(cut, zero if s is None else s, zero if v is None else v))
+    return tuple(found)
 
 
 class _Segments(torch.autograd.Function):
@@ -80,12 +82,13 @@ class _Segments(torch.autograd.Function):
         inputs = _contiguous(p, tensors)
         steps, batch = inputs.x.shape[:2]
         count, all_states = len(p.states), q.every_state or q.recompute == "gates"
-        courses = [inputs.x.new_empty(steps, batch, q.hidden) for _ in range(count if all_states else 1)]
+        widths = [q.output, *[q.hidden] * (count - 1)]
+        courses = [inputs.x.new_empty(steps, batch, n) for n in (widths if all_states else widths[:1])]
         state: States = inputs.state
         pieces = _pieces(q, p, steps)
         begun: list[States] = []
         # one block of memory: small tensors that stay would be scattered among large ones that go
-        ends = inputs.x.new_empty(len(pieces), count, batch, q.hidden)
+        ends = [inputs.x.new_empty(len(pieces), batch, n) for n in widths]
         for number, piece in enumerate(pieces):
             state = _begin(q, piece, inputs, state)
             begun.append(state)
@@ -94,8 +97,8 @@ class _Segments(torch.autograd.Function):
             for s, course in enumerate(courses):
                 course[piece.first : piece.last] = made.history[count + s]
             for s, final in enumerate(made.final):
-                ends[number, s] = final
-            state = tuple(ends[number])
+                ends[s][number] = final
+            state = tuple(end[number] for end in ends)
         shown = courses[1:] if q.every_state else []
         ctx.q, ctx.p = q._replace(x=None, weights=None, state=None), p  # type: ignore[arg-type]
         ctx.begun = begun

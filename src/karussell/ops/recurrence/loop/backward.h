@@ -25,16 +25,17 @@ template <class C, class T> class Backward {
     T *d_state[S], *d_between[C::between + 1], *unit[C::fixed + 1], *compact[2];
     // what zoneout hands past a step, by state [rank, wide]; masks on what R saw, by edge [rank, wide]
     T *d_past[S], *gal[C::edges + 1];
+    T* d_output;  // with a projection: the gradient of state 0 as it was projected [rank, wide]
 
   public:
     T *d_unit[C::fixed + 1], *d_bias, *d_gain;  // d_bias [arrivals, wide], d_gain [all products, wide]
 
     Backward(const Call<T>& call, const Group<T>& group)
-        : c(call), g(group), panels(call.inputs, call.hidden, true), H(call.hidden), wide(Block<T>::stride(H)),
+        : c(call), g(group), panels(call.inputs, call.hidden, call.projected, true), H(call.hidden), wide(Block<T>::stride(H)),
           n(std::max<int64_t>(group.size(), 1)), columns(C::width * H), sent(call.normed ? C::all_products * H : columns),
           apart(sent + Lanes<T>::count), seen_by(reach<T>(call.seen_by, call.hidden)) {
         int64_t rows = n * wide, lines = n * apart, past = c.special ? S * rows : 0;
-        int64_t masks = c.gal ? C::edges * rows : 0, gains = c.normed ? C::all_products * wide : 0;
+        int64_t masks = (c.gal ? C::edges * rows : 0) + (c.projected ? rows : 0), gains = c.normed ? C::all_products * wide : 0;
         memory.resize(rows * (S + C::between) + wide * (2 * C::fixed + C::arrivals) + 2 * lines + past + masks + gains +
                       64);
         T* p = memory.get();
@@ -49,14 +50,15 @@ template <class C, class T> class Backward {
         std::memset(d_bias, 0, C::arrivals * wide * sizeof(T));
         for (int k = 0; k < 2; k++, p += lines) compact[k] = p;
         for (int s = 0; s < S && c.special; s++, p += rows) d_past[s] = p;
+        d_output = p, p += c.projected ? rows : 0;
         d_gain = p, p += gains;
         if (c.normed) std::memset(d_gain, 0, gains * sizeof(T));
         for (int e = 0; e < C::edges && c.gal; e++, p += rows) gal[e] = p;
         if (c.gal) draw_masks<C>(c, g, wide, gal);
         for (int s = 0; s < S; s++)
             for (int64_t r = 0; r < g.size(); r++)
-                for (int64_t u = 0; u < wide; u++)
-                    d_state[s][r * wide + u] = c.d_final[s] && u < H ? c.d_final[s][g.row[r] * H + u] : T(0);
+                for (int64_t u = 0, units = width(c, s); u < wide; u++)
+                    d_state[s][r * wide + u] = c.d_final[s] && u < units ? c.d_final[s][g.row[r] * units + u] : T(0);
     }
 
     void run(int m, int members, Barrier& barrier) {
@@ -87,18 +89,52 @@ template <class C, class T> class Backward {
     void stage(int64_t t, int64_t active, int64_t known, int64_t parity, Share mine, Barrier& barrier) {
         using Stage = typename C::template Stage<k>;
         alignas(64) T tile[Stage::writes_count * Block<T>::rows * N];
+        if (c.projected && writes_output<C, k>()) project_back(t, active, known, parity, mine, barrier);
         for (int64_t q = mine.first; q < mine.last; q++) {
             int64_t ub = parity ? mine.first + mine.last - 1 - q : q;
             for (int64_t r = 0; r < active;) {
                 bool fresh = r >= known;  // rows whose last valid step this is: nothing is known of a later one
                 int rows = share<T>(fresh ? active - r : known - r);
-                for (int w = 0; w < Stage::writes_count; w++)
-                    received(Stage::writes[w], t, r, rows, fresh, false, parity, ub, tile + w * Block<T>::rows * N);
+                for (int w = 0; w < Stage::writes_count; w++) {
+                    T* to = tile + w * Block<T>::rows * N;
+                    if (c.projected && Stage::writes[w] == S) {
+                        Factor<T> f{d_output + r * wide, wide, c.packed + panels.projection + ub * c.projected * N,
+                                    c.projected};
+                        product<T>(rows, &f, 1, nullptr, 0, to, N);
+                    } else
+                        received(Stage::writes[w], t, r, rows, fresh, false, parity, ub, to);
+                }
                 elementwise<k>(t, r, rows, fresh, parity, ub, tile);
                 r += rows;
             }
         }
         if (c.normed) normed<k>(t, active, parity);
+        barrier.wait();
+    }
+    // the gradient of state 0 as it was projected, of all its units, before any that the step wrote is known
+    void project_back(int64_t t, int64_t active, int64_t known, int64_t parity, Share units, Barrier& barrier) {
+        const int64_t P = c.projected, all = Block<T>::count(H), blocks = Block<T>::count(P);
+        alignas(64) T tile[Block<T>::rows * N];
+        for (int64_t ub = units.first * blocks / all; ub < units.last * blocks / all; ub++)
+            for (int64_t r = 0; r < active;) {
+                bool fresh = r >= known;
+                int rows = share<T>(fresh ? active - r : known - r);
+                received(S, t, r, rows, fresh, false, parity, ub, tile);
+                for (int m = 0; m < rows; m++)
+                    for (int64_t u = ub * N; u < std::min(P, (ub + 1) * N); u += L) {
+                        int lanes = int(std::min<int64_t>(L, P - u));
+                        int64_t at = (t * c.batch + g.row[r + m]) * P + u, here = (r + m) * wide + u;
+                        Vec<T> d = load(tile + m * N + u - ub * N);
+                        if (fresh) d += load(d_state[0] + here);
+                        if (c.special)
+                            d = unsettle(0, d, t, r + m, u, lanes, fresh);
+                        else if (const T* shown = c.d_history[0])
+                            d += load(shown + at, lanes);
+                        store(d_output + here, d);
+                        store(c.d_projected + at, d, lanes);
+                    }
+                r += rows;
+            }
         barrier.wait();
     }
     // from the gradients of normalised recurrent products to those of the products themselves
@@ -159,6 +195,7 @@ template <class C, class T> class Backward {
                 return c.initial[value] ? load(c.initial[value] + g.row[rank] * H + u, lanes) : Vec<T>{};
             return load(c.history[value] + (c.reverse ? at + c.batch : at - c.batch) * H + u, lanes);
         } else if constexpr (f < 0) {
+            if (value == S && c.projected) return load(c.made + at * H + u, lanes);
             const T* fresh = value < 2 * S ? c.fresh[value - S] : nullptr;
             return load((fresh ? fresh : c.history[value - S]) + at * H + u, lanes);
         } else if constexpr (C::is_unit[f < 0 ? 0 : f]) {
@@ -187,6 +224,7 @@ template <class C, class T> class Backward {
                 for (int w = 0; w < Stage::writes_count; w++) {
                     int value = Stage::writes[w];
                     d_write[w] = load(tile + (w * Block<T>::rows + m) * N + v * L);
+                    if (__builtin_expect(c.projected && value == S, 0)) continue;
                     if (value >= 2 * S ? C::between_taken[value - 2 * S] : fresh || C::carried[value - S])
                         d_write[w] += load(gradient(value) + here);
                     if (__builtin_expect(c.special, 0) && value < 2 * S)
@@ -220,7 +258,8 @@ template <class C, class T> class Backward {
             to_start(s, d, row, u, lanes);
             d = Vec<T>{};
         }
-        if (const T* shown = c.d_history[s]) d += load(shown + (t * c.batch + row) * H + u, lanes);
+        const int64_t at = (t * c.batch + row) * width(c, s) + u;
+        if (const T* shown = c.d_history[s]) d += load(shown + at, lanes);
         Vec<T> zero{}, made = d;
         if (c.zone[s] != 0) {
             Vec<T> past = T(c.zone[s]) * d;
@@ -233,11 +272,13 @@ template <class C, class T> class Backward {
         }
         if (c.clip[s] == 0) return made;
         // beyond its limits a state does not follow what made it; nan is beyond nothing
-        Vec<T> was = load(c.fresh[s] + (t * c.batch + row) * H + u, lanes);
+        Vec<T> was = load(c.fresh[s] + at, lanes);
         return (was > all(T(c.clip[s]))) | (was < all(T(-c.clip[s]))) ? zero : made;
     }
     void to_start(int s, Vec<T> d, int64_t row, int64_t u, int lanes) {
-        if (T* p = c.d_start[s]) store(p + row * H + u, load(p + row * H + u, lanes) + d, lanes);
+        T* p = c.d_start[s];
+        int64_t at = row * width(c, s) + u;
+        if (p) store(p + at, load(p + at, lanes) + d, lanes);
     }
     T* gradient(int value) const {
         if (value < 2 * S) return d_state[value < S ? value : value - S];
@@ -248,31 +289,31 @@ template <class C, class T> class Backward {
         alignas(64) T tile[Block<T>::rows * N];
         for (int s = 0; s < S; s++)
             if (c.d_initial[s] || (c.resets && c.d_start[s]))
-                for (int64_t ub = mine.first; ub < mine.last; ub++)
+                for (int64_t ub = mine.first; ub < mine.last && ub * N < width(c, s); ub++)
                     for (int64_t r = from; r < to;) {
                         int rows = share<T>(to - r);
                         received(S + s, c.reverse ? before + 1 : before - 1, r, rows, false, true, parity, ub, tile);
                         for (int m = 0; m < rows; m++)
-                            for (int64_t u = ub * N; u < std::min(H, (ub + 1) * N); u += L)
+                            for (int64_t u = ub * N; u < std::min(width(c, s), (ub + 1) * N); u += L)
                                 first(s, before, r + m, u, load(tile + m * N + u - ub * N));
                         r += rows;
                     }
     }
     void first(int s, int64_t t, int64_t rank, int64_t u, Vec<T> d) {
-        int64_t row = g.row[rank], here = rank * wide + u;
-        int lanes = int(std::min<int64_t>(L, H - u));
+        int64_t row = g.row[rank], here = rank * wide + u, units = width(c, s);
+        int lanes = int(std::min<int64_t>(L, units - u));
         if (C::carried[s]) d += load(d_state[s] + here);
         if (c.special && c.zone[s] != 0) d += load(d_past[s] + here);
         bool cut = anew(c, t, row);
         if (cut) to_start(s, d, row, u, lanes);
-        if (T* out = c.d_initial[s]) store(out + row * H + u, cut ? Vec<T>{} : d, lanes);
+        if (T* out = c.d_initial[s]) store(out + row * units + u, cut ? Vec<T>{} : d, lanes);
     }
     void finish_empty(Share mine) {
         for (int s = 0; s < S; s++)
             if (T* out = c.d_initial[s])
                 for (int64_t r = g.size() - 1; r >= 0 && g.length[r] == 0; r--)
-                    for (int64_t u = mine.first * N; u < std::min(H, mine.last * N); u++)
-                        out[g.row[r] * H + u] = d_state[s][r * wide + u];
+                    for (int64_t u = mine.first * N; u < std::min(width(c, s), mine.last * N); u++)
+                        out[g.row[r] * width(c, s) + u] = d_state[s][r * wide + u];
     }
     void clear() {
         if (!g.ragged) return;
@@ -281,6 +322,7 @@ template <class C, class T> class Backward {
                 int64_t at = t * c.batch + g.row[r];
                 std::memset(c.lines + at * columns, 0, columns * sizeof(T));
                 if (c.normed) std::memset(c.norms + at * sent, 0, sent * sizeof(T));
+                if (c.projected) std::memset(c.d_projected + at * c.projected, 0, c.projected * sizeof(T));
             }
     }
 };

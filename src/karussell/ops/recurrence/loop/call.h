@@ -62,6 +62,15 @@ template <class T> struct Call {
     double clip[MOST_VALUES];          // by state: it is kept within -clip and clip; 0 for no limit
     const int64_t* sees;               // [H, 2] or null for all: the units that a unit's row of R multiplies, from and to
     const int64_t* seen_by;            // [H, 2] or null for all: the units whose rows of R multiply it
+    int64_t projected;                 // P, or 0: state 0 is p times what the step writes, and P wide wherever it stands
+    const T* p;                        // [P, H]
+    T* made;                           // [T, B, H]: what the step wrote for state 0; null if nothing will be differentiated
+    T* d_projected;                    // backward writes: [T, B, P], the gradient of state 0 as it was projected
 };
+
+// units of a state
+template <class T> inline int64_t width(const Call<T>& c, int state) {
+    return state == 0 && c.projected ? c.projected : c.hidden;
+}
 
 }  // namespace karussell

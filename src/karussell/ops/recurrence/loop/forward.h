@@ -26,15 +26,16 @@ template <class C, class T> class Forward {
     T *state[S][2], *between[C::between + 1], *unit[C::fixed + 1], *z, *lines;
     // by edge, with one mask a sequence on what R sees: the mask, and what is seen under it [rank, wide]
     T *gal[C::edges + 1], *seen[C::edges + 1][2];
+    T* full;       // with a projection: what the step wrote for state 0 [rank, wide]
     T* recurrent;  // with layer norm: normalised recurrent products of one stage [product][rank][wide]
 
   public:
     Forward(const Call<T>& call, const Group<T>& group)
-        : c(call), g(group), panels(call.inputs, call.hidden, false), H(call.hidden), wide(Block<T>::stride(H)),
+        : c(call), g(group), panels(call.inputs, call.hidden, call.projected, false), H(call.hidden), wide(Block<T>::stride(H)),
           n(std::max<int64_t>(group.size(), 1)), fused(call.normed || (n >= 8 && !(group.ragged && call.by_units))),
           chunk(fused ? 1 : steps_at_once(call, n)), sees(reach<T>(call.sees, call.hidden)) {
         int64_t rows = n * wide;
-        int64_t more = (c.gal ? 3 * C::edges : 0) + (c.normed ? C::most_products : 0);
+        int64_t more = (c.gal ? 3 * C::edges : 0) + (c.normed ? C::most_products : 0) + (c.projected ? 1 : 0);
         memory.resize(rows * (2 * S + C::between + C::fed * chunk + more) + wide * (C::fixed + 1) +
                       chunk * n * c.inputs + 64);
         T* p = memory.get();
@@ -47,6 +48,7 @@ template <class C, class T> class Forward {
             const T* source = C::is_unit[k] ? c.fixed[2 * S + C::between + k] : nullptr;
             for (int64_t u = 0; u < wide; u++) p[u] = source && u < H ? source[u] : T(0);
         }
+        full = p, p += c.projected ? rows : 0;
         recurrent = p, p += c.normed ? C::most_products * rows : 0;
         for (int e = 0; e < C::edges && c.gal; e++, p += 3 * rows)
             gal[e] = p, seen[e][0] = p + rows, seen[e][1] = p + 2 * rows;
@@ -56,8 +58,9 @@ template <class C, class T> class Forward {
             bool fresh = anew(c, c.reverse ? g.length[r] - 1 : 0, g.row[r]);
             for (int s = 0; s < S; s++) {
                 const T* from = fresh ? c.start[s] : c.initial[s];
+                int64_t units = width(c, s);
                 for (int64_t u = 0; u < wide; u++)
-                    state[s][0][r * wide + u] = from && u < H ? from[g.row[r] * H + u] : T(0);
+                    state[s][0][r * wide + u] = from && u < units ? from[g.row[r] * units + u] : T(0);
                 for (int e = 0; e < C::edges && c.gal; e++)
                     for (int64_t u = 0; u < wide && C::edge_value[e] == S + s && C::edge_later[e]; u++)
                         for (int k = 0; k < 2; k++)
@@ -137,7 +140,7 @@ template <class C, class T> class Forward {
     template <size_t... k>
     void stages(int64_t t, int64_t active, int64_t first, int64_t parity, Share mine, Barrier& barrier,
                 std::index_sequence<k...>) {
-        (stage<k>(t, active, first, parity, mine, barrier), ...);
+        ((stage<k>(t, active, first, parity, mine, barrier), project<k>(t, active, parity, mine, barrier)), ...);
     }
     template <int k>
     void stage(int64_t t, int64_t active, int64_t first, int64_t parity, Share mine, Barrier& barrier) {
@@ -171,6 +174,30 @@ template <class C, class T> class Forward {
                 r += rows;
             }
         }
+        barrier.wait();
+    }
+    // state 0 from what the stage wrote for it, where the stage did
+    template <int k> void project(int64_t t, int64_t active, int64_t parity, Share units, Barrier& barrier) {
+        if (!c.projected || !writes_output<C, k>()) return;
+        const int64_t P = c.projected, all = Block<T>::count(H), blocks = Block<T>::count(P);
+        alignas(64) T tile[Block<T>::rows * N];
+        for (int64_t ub = units.first * blocks / all; ub < units.last * blocks / all; ub++)
+            for (int64_t r = 0; r < active;) {
+                int rows = share<T>(active - r);
+                Factor<T> factor{full + r * wide, wide, c.packed + panels.projection + ub * H * N, H};
+                product<T>(rows, &factor, 1, nullptr, 0, tile, N);
+                for (int m = 0; m < rows; m++)
+                    for (int64_t u = ub * N; u < std::min(P, (ub + 1) * N); u += L) {
+                        int lanes = int(std::min<int64_t>(L, P - u));
+                        Vec<T> v = load(tile + m * N + u - ub * N);
+                        if (c.special)
+                            v = settle(S, v, t, r + m, u, lanes, parity);
+                        else
+                            store(source(S, parity) + (r + m) * wide + u, v);
+                        if (c.history[0]) store(c.history[0] + (t * c.batch + g.row[r + m]) * P + u, v, lanes);
+                    }
+                r += rows;
+            }
         barrier.wait();
     }
     // With layer norm a gate needs all its units before any is used: the recurrent products of the whole stage first.
@@ -226,8 +253,8 @@ template <class C, class T> class Forward {
             const T* rows = c.gal ? seen[e][C::edge_later[e] ? parity : 0] : source(Stage::sees[s], parity);
             const T* panel =
                 c.packed + panels.recurrent[k] + ((int64_t(p) * C::sees[k] + s) * Block<T>::count(H) + ub) * H * N;
-            int64_t first = sees[ub].first;
-            to[s] = {rows + r * wide + first, wide, panel + first * N, sees[ub].last - first};
+            int64_t first = sees[ub].first, last = std::min(sees[ub].last, seen_width<C>(c, e));
+            to[s] = {rows + r * wide + first, wide, panel + first * N, last - first};
         }
     }
     // where a value lies: states before the step, after it, between stages
@@ -250,7 +277,7 @@ template <class C, class T> class Forward {
     }
     // what a state is after the options, and what the next step finds
     Vec<T> settle(int value, Vec<T> fresh, int64_t t, int64_t rank, int64_t u, int lanes, int64_t parity) {
-        int64_t row = g.row[rank], at = (t * c.batch + row) * H + u, next = c.reverse ? t - 1 : t + 1;
+        int64_t row = g.row[rank], at = (t * c.batch + row) * (value < 2 * S ? width(c, value - S) : H) + u, next = c.reverse ? t - 1 : t + 1;
         Vec<T> now = fresh;
         if (value < 2 * S) {
             int s = value - S;
@@ -287,6 +314,11 @@ template <class C, class T> class Forward {
                 int lanes = int(std::min<int64_t>(L, H - u));
                 for (int i = 0; i < Stage::writes_count; i++) {
                     int value = Stage::writes[i];
+                    if (__builtin_expect(c.projected && value == S, 0)) {
+                        store(full + (r + m) * wide + u, write[i]);
+                        if (c.made) store(c.made + at * H + u, write[i], lanes);
+                        continue;
+                    }
                     if (__builtin_expect(c.special, 0))
                         write[i] = settle(value, write[i], t, r + m, u, lanes, parity);
                     else
@@ -311,14 +343,17 @@ template <class C, class T> class Forward {
         for (int value = 0; value < S + C::between; value++)
             if (T* history = c.history[value])
                 for (int64_t r = 0; r < g.size(); r++)
-                    for (int64_t t = g.length[r]; t < c.steps; t++)
-                        std::memset(history + (t * c.batch + g.row[r]) * H, 0, H * sizeof(T));
+                    for (int64_t t = g.length[r]; t < c.steps; t++) {
+                        int64_t units = value < S ? width(c, value) : H;
+                        std::memset(history + (t * c.batch + g.row[r]) * units, 0, units * sizeof(T));
+                    }
     }
     void finish(int64_t parity) {
         for (int s = 0; s < S; s++)
             if (T* final_ = c.final_[s])
                 for (int64_t r = 0; r < g.size(); r++)
-                    std::memcpy(final_ + g.row[r] * H, state[s][C::twice[s] ? parity : 0] + r * wide, H * sizeof(T));
+                    std::memcpy(final_ + g.row[r] * width(c, s), state[s][C::twice[s] ? parity : 0] + r * wide,
+                                width(c, s) * sizeof(T));
     }
 };
 

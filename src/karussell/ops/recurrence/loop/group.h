@@ -62,20 +62,38 @@ template <class T> std::vector<Share> reach(const int64_t* units, int64_t H) {
     return found;
 }
 
+// units of what an edge sees, and the first of R's columns that multiply them
+template <class C, class T> int64_t seen_width(const Call<T>& c, int edge) {
+    return C::edge_value[edge] == C::states ? width(c, 0) : c.hidden;
+}
+template <class C, class T> int64_t column(const Call<T>& c, int edge) {
+    int64_t found = 0;
+    for (int e = edge - C::edge_seen[edge]; e < edge; e++) found += seen_width<C>(c, e);
+    return found;
+}
+
+// whether a stage writes state 0, the output
+template <class C, int k> constexpr bool writes_output() {
+    for (int value : C::template Stage<k>::writes)
+        if (value == C::states) return true;
+    return false;
+}
+
 // recurrent dropout's masks of a group's rows, by edge: [rank, wide]
 template <class C, class T> void draw_masks(const Call<T>& c, const Group<T>& g, int64_t wide, T* const* masks) {
     for (int e = 0; e < C::edges; e++)
         for (int64_t r = 0; r < g.size(); r++)
             for (int64_t u = 0; u + Lanes<T>::count <= wide; u += Lanes<T>::count)
                 store(masks[e] + r * wide + u,
-                      dropped(c, c.gal_key[C::edge_stage[e]], 0, g.row[r], C::edge_seen[e] * c.hidden + u));
+                      dropped(c, c.gal_key[C::edge_stage[e]], 0, g.row[r], column<C>(c, e) + u));
 }
 
 // Layout of the panels, each [K, Block::units]: input products by arrival and block; recurrent products by stage,
-// arrival and block; or, backward, by stage, seen value and block, with K = arrivals of the stage * H.
+// arrival and block; or, backward, by stage, seen value and block, with K = arrivals of the stage * H; the projection's
+// by block of outputs, backward of units.
 template <class C, class T> struct Panels {
-    int64_t inputs = 0, recurrent[MOST_STAGES + 1] = {}, total = 0;
-    Panels(int64_t I, int64_t H, bool backward) {
+    int64_t inputs = 0, recurrent[MOST_STAGES + 1] = {}, projection = 0, total = 0;
+    Panels(int64_t I, int64_t H, int64_t P, bool backward) {
         int64_t wide = Block<T>::padded(H);
         inputs = 0;
         total = backward ? 0 : int64_t(C::fed) * wide * I;
@@ -83,6 +101,8 @@ template <class C, class T> struct Panels {
             recurrent[k] = total;
             total += int64_t(C::products[k]) * C::sees[k] * wide * H;
         }
+        projection = total;
+        total += backward ? wide * P : Block<T>::padded(P) * H;
     }
 };
 

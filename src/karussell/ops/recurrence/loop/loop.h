@@ -10,8 +10,8 @@ namespace karussell {
 
 // one item is one panel of one gate (forward) or of one seen value (backward)
 template <class C, class T> void pack_panels(const Call<T>& c, bool backward, int member, int members) {
-    Panels<C, T> panels(c.inputs, c.hidden, backward);
-    const int64_t H = c.hidden, blocks = Block<T>::count(H), N = Block<T>::units;
+    Panels<C, T> panels(c.inputs, c.hidden, c.projected, backward);
+    const int64_t H = c.hidden, P = c.projected, blocks = Block<T>::count(H), N = Block<T>::units;
     Share mine(blocks, member, members);
     for (int64_t ub = mine.first; ub < mine.last; ub++) {
         if (!backward && !c.normed)
@@ -21,16 +21,23 @@ template <class C, class T> void pack_panels(const Call<T>& c, bool backward, in
         for (int k = 0; k < C::stages; k++)
             for (int a = 0; a < C::products[k]; a++)
                 for (int s = 0; s < C::sees[k]; s++) {
-                    int64_t across = int64_t(C::sees[k]) * H;  // columns of r
-                    const T* r = c.r[k] + C::gate_row[k][a] * H * across + s * H;
+                    int last = C::first_edge[k] + C::sees[k] - 1, e = C::first_edge[k] + s;
+                    int64_t across = column<C>(c, last) + seen_width<C>(c, last);  // columns of r
+                    int64_t seen = seen_width<C>(c, e);
+                    const T* r = c.r[k] + C::gate_row[k][a] * H * across + column<C>(c, e);
                     T* to = c.packed + panels.recurrent[k];
                     if (backward)  // panel of value s: K runs over arrivals and their units
-                        pack(r + ub * N, 1, across, H - ub * N, H,
+                        pack(r + ub * N, 1, across, seen - ub * N, H,
                              to + (s * blocks + ub) * C::products[k] * H * N + a * H * N);
                     else
-                        pack(r + ub * N * across, across, 1, H - ub * N, H,
+                        pack(r + ub * N * across, across, 1, H - ub * N, seen,
                              to + ((int64_t(a) * C::sees[k] + s) * blocks + ub) * H * N);
                 }
+        if (!P) continue;
+        if (backward)  // K runs over outputs
+            pack(c.p + ub * N, 1, H, H - ub * N, P, c.packed + panels.projection + ub * P * N);
+        else if (ub * N < P)
+            pack(c.p + ub * N * H, H, 1, P - ub * N, H, c.packed + panels.projection + ub * H * N);
     }
 }
 
@@ -90,6 +97,6 @@ template <class C, class T> void collect(const Call<T>& c, const Backward<C, T>*
     extern "C" KARUSSELL_PUBLIC void NAME##_backward(const karussell::Call<T>* c) {                                                   \
         karussell::recurrence<CELL, T, karussell::Backward>(*c, true);                                               \
     }                                                                                                                \
-    extern "C" KARUSSELL_PUBLIC int64_t NAME##_packed(int64_t inputs, int64_t hidden, int64_t backward) {                             \
-        return karussell::Panels<CELL, T>(inputs, hidden, backward != 0).total;                                      \
+    extern "C" KARUSSELL_PUBLIC int64_t NAME##_packed(int64_t inputs, int64_t hidden, int64_t projected, int64_t backward) { \
+        return karussell::Panels<CELL, T>(inputs, hidden, projected, backward != 0).total;                           \
     }

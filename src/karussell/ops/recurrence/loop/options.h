@@ -38,7 +38,7 @@ template <class T> INLINE bool anew(const Call<T>& c, int64_t t, int64_t row) {
     return c.resets && at < c.steps && c.resets[at * c.batch + row];
 }
 template <class T> INLINE Vec<T> start(const Call<T>& c, int state, int64_t row, int64_t u, int lanes) {
-    return c.start[state] ? load(c.start[state] + row * c.hidden + u, lanes) : Vec<T>{};
+    return c.start[state] ? load(c.start[state] + row * width(c, state) + u, lanes) : Vec<T>{};
 }
 // a state's new value and its old one, mixed: units that stay keep the old one
 template <class T>
