@@ -48,3 +48,22 @@ def test_refusals():
         step(torch.zeros(2, 3))
     with pytest.raises(ValueError, match="contiguous"):
         nn.LSTM(3, 4).stepper(2)(torch.zeros(3, 2).T)
+
+
+def test_layers_of_any_cell_step_from_their_learned_state():
+    torch.manual_seed(0)
+    layer = nn.Recurrent(cells.PeepholeLSTM, 3, 6, 2, learned_state=True)
+    with torch.no_grad():
+        for part in layer.layers:
+            for value in part.start.values():
+                value.normal_()
+    x = torch.randn(5, 2, 3)
+    with torch.no_grad():
+        whole, _ = layer(x)
+    step = layer.stepper(2)
+    for _ in range(2):
+        parts = torch.stack([step(x[t]).clone() for t in range(5)])
+        torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6)
+        step.reset()
+    with pytest.raises(ValueError, match="this one has layer norm"):
+        nn.Recurrent(cells.LSTM, 3, 4, layer_norm=True).stepper()

@@ -16,6 +16,7 @@ from karussell.nn.initial import Init, fill
 from karussell.nn.layer import Layer
 from karussell.nn.layout import given_lengths
 from karussell.nn.stack import final_states, full_precision, stack, together
+from karussell.nn.stepper import Stepper
 from karussell.ops import Engine, Noise, Options, Result, both, recurrence
 from karussell.ops.context import transformed
 from karussell.ops.noise import uniform
@@ -190,6 +191,21 @@ class Recurrent(Module):
         """The state a sequence starts from: learned, or zeros."""
         parts = zip(*(layer.initial(batch) for layer in self._layers()), strict=True)
         return self.cell.State(*(torch.stack(p) for p in parts))
+
+    def stepper(self, batch: int = 1) -> Stepper:
+        """The layers one step at a time, y = stepper(x): a few microseconds a step, for live use (see Stepper)."""
+        having = {
+            "both directions": self.bidirectional,
+            "a projection": self.proj_size,
+            "layer norm": self._layers()[0].norm_x is not None,
+            "residual connections": self.residual,
+            "zoneout": any(self.zoneout.values()),
+            "clipped states": any(self.state_clip.values()),
+        }
+        for what in (name for name, present in having.items() if present):
+            raise ValueError(f"Recurrent: a stepper runs plain layers forward, one step at a time; this one has {what}")
+        layers = self._layers()
+        return Stepper(self.cell, [w.weights() for w in layers], batch, [w.initial(batch) for w in layers])
 
     def reset_parameters(self) -> None:
         """Fill all weights anew (see nn.initial)."""

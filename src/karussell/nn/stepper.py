@@ -16,8 +16,12 @@ class Stepper:
     returns is its own memory, which the next step overwrites.
     """
 
-    def __init__(self, cell: Cell, weights: Sequence[Weights], batch: int) -> None:
-        self.layers = tuple(Step(cell, w, batch) for w in weights)
+    def __init__(
+        self, cell: Cell, weights: Sequence[Weights], batch: int, initial: Sequence[Sequence[Tensor]] | None = None
+    ) -> None:
+        given = [None] * len(weights) if initial is None else initial
+        self.layers = tuple(Step(cell, w, batch, state) for w, state in zip(weights, given, strict=True))
+        self._initial = [[value.clone() for value in layer.state] for layer in self.layers]
 
     def __call__(self, x: Tensor) -> Tensor:
         """One step through all layers."""
@@ -26,7 +30,7 @@ class Stepper:
         return x
 
     def reset(self) -> None:
-        """Begin a new sequence: every state is zero again."""
-        for layer in self.layers:
-            for value in layer.state:
-                value.zero_()
+        """Begin a new sequence: every state is the initial one again."""
+        for layer, initial in zip(self.layers, self._initial, strict=True):
+            for value, first in zip(layer.state, initial, strict=True):
+                value.copy_(first)
