@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types bench gpu docs clean
+.PHONY: help setup demo test lint types bench gpu docs wheel clean
 
 help:
 	@echo "make demo    train the recogniser of spoken digits, print its error rates, leave a report (<= 6 minutes)"
 	@echo "make test    set up, then run all tests (<= 15 minutes)"
 	@echo "make gpu     on a machine with a CUDA device: parity of every kernel, then times beside cuDNN"
-	@echo "make setup | lint | types | bench | docs | clean"
+	@echo "make setup | lint | types | bench | docs | wheel | clean"
 
 setup: $(READY)
 
@@ -53,6 +53,11 @@ gpu:
 docs: setup
 	$(BIN)/pip install -q -c constraints.txt --group docs
 	$(BIN)/zensical build
+
+# needs a C++ compiler; whoever installs the wheel needs none
+wheel: setup
+	$(BIN)/python tools/carry.py
+	$(BIN)/pip wheel . --no-deps -w dist
 
 clean:
 	rm -rf $(VENV) build dist site runs .pytest_cache .mypy_cache .ruff_cache

@@ -81,9 +81,14 @@ def why_not(source: Source) -> str | None:
     return missing or _failed.get(key)
 
 
+def carried_name(source: Source, isa_name: str) -> str:
+    """The file name under which the package carries a build."""
+    return f"{source.name}-{source.fingerprint()}-{isa_name}.so"
+
+
 def carried(source: Source, isa_name: str) -> Path | None:
     """The build that came with the package, if it was made from this very text and headers."""
-    path = CARRIED / f"{source.name}-{source.fingerprint()}-{isa_name}.so"
+    path = CARRIED / carried_name(source, isa_name)
     return path if path.exists() else None
 
 

@@ -118,10 +118,16 @@ def fill(plan: Plan) -> tuple[Model, dict[str, np.ndarray]]:
 
 
 @lru_cache
+def source() -> Source:
+    """What is compiled."""
+    text = (NET / "library.cpp").read_text(encoding="utf-8")
+    return Source("transcribe", "the runtime cannot compute", text, NET)
+
+
+@lru_cache
 def library() -> ctypes.CDLL:
     """The compiled code; MissingError where it is neither carried nor can be compiled."""
-    text = (NET / "library.cpp").read_text(encoding="utf-8")
-    found = load(Source("transcribe", "the runtime cannot compute", text, NET))
+    found = load(source())
     found.stream_size.restype = found.model_size.restype = found.stream_start.restype = ctypes.c_size_t
     found.stream_start.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
     found.stream_push.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long, ctypes.c_void_p, ctypes.c_int]

@@ -57,7 +57,7 @@ class Call(ctypes.Structure):
         ("sees", ctypes.c_void_p),
         ("seen_by", ctypes.c_void_p),
         ("projected", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("p", "made", "d_projected")),
+        *((name, ctypes.c_void_p) for name in ("p", "made", "d_projected", "product")),
     )
 
 

@@ -16,7 +16,7 @@ from karussell.cells import Cell
 from karussell.ops import native
 from karussell.ops.context import constant, forward_mode, no_autocast, seen, transformed
 from karussell.ops.engine import Engine, record
-from karussell.ops.recurrence import op, reference, segments
+from karussell.ops.recurrence import large, op, reference, segments
 from karussell.ops.recurrence.call import MOST_STAGES, MOST_VALUES
 from karussell.ops.recurrence.extras import drops, with_drop
 from karussell.ops.recurrence.gradients import gradients
@@ -96,7 +96,7 @@ def _known(cell: Cell) -> Program:
 @constant
 def _why_not_here(cell: Cell, kind: str) -> str | None:
     """Why this cell has no compiled engine, ever or on this machine; None if it has."""
-    return _why_never(cell) or native.why_not(_known(cell), kind)
+    return _why_never(cell) or native.why_not(_known(cell), kind) or large.why_not(kind)
 
 
 @lru_cache(maxsize=1024)

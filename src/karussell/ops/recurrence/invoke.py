@@ -11,6 +11,7 @@ from karussell.ops import native
 from karussell.ops.recurrence import extras
 from karussell.ops.recurrence.call import Call, pointer
 from karussell.ops.recurrence.inputs import Inputs
+from karussell.ops.recurrence.large import product
 from karussell.ops.recurrence.request import Request
 from karussell.ops.recurrence.structure import structure
 from karussell.ops.threads import most
@@ -206,6 +207,7 @@ def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Cal
         call.fixed[number], call.wide[number] = pointer(value), int(value.shape[-1] != 1)
     for s, state in enumerate(inputs.state):
         call.initial[s] = pointer(state)
+    call.product = product(inputs.x.dtype)
     call.projected, call.p = q.projected, pointer(inputs.p)
     made = structure(q.cell, q.hidden)
     if made is not None:

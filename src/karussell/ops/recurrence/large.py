@@ -76,6 +76,18 @@ def source(dtype: torch.dtype) -> Source:
     return Source(f"large-{kind}", _WHAT, text, Path(__file__).parent / "loop")
 
 
+def why_not(kind: str) -> str | None:
+    """Why the products of "f32" or "f64" cannot be had here; None if they can. The first question builds them."""
+    return library.why_not(source(next(dtype for dtype, (name, _) in _NUMBERS.items() if name == kind)))
+
+
+@lru_cache
+def product(dtype: torch.dtype) -> int:
+    """The address of the loop's product."""
+    function = getattr(library.load(source(dtype)), f"{_NUMBERS[dtype][0]}_product")
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
 @lru_cache
 def _functions(dtype: torch.dtype) -> dict[str, Callable[[object], None]]:
     loaded = library.load(source(dtype))

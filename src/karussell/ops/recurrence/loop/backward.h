@@ -100,7 +100,7 @@ template <class C, class T> class Backward {
                     if (c.projected && Stage::writes[w] == S) {
                         Factor<T> f{d_output + r * wide, wide, c.packed + panels.projection + ub * c.projected * N,
                                     c.projected};
-                        product<T>(rows, &f, 1, nullptr, 0, to, N);
+                        c.product(rows, &f, 1, nullptr, 0, to, N);
                     } else
                         received(Stage::writes[w], t, r, rows, fresh, false, parity, ub, to);
                 }
@@ -175,11 +175,11 @@ template <class C, class T> class Backward {
                 factors[count] = {a + first, apart, panel + first * N, units}, edge[count] = e;
             }
         }
-        if (!c.gal) return product<T>(rows, factors, count, nullptr, 0, out, N);
+        if (!c.gal) return c.product(rows, factors, count, nullptr, 0, out, N);
         alignas(64) T one[Block<T>::rows * N];
         std::memset(out, 0, rows * N * sizeof(T));
         for (int f = 0; f < count; f++) {
-            product<T>(rows, factors + f, 1, nullptr, 0, one, N);
+            c.product(rows, factors + f, 1, nullptr, 0, one, N);
             for (int m = 0; m < rows; m++)
                 for (int64_t u = 0; u < N && ub * N + u < H; u++)
                     out[m * N + u] += one[m * N + u] * gal[edge[f]][(r + m) * wide + ub * N + u];

@@ -5,6 +5,8 @@
 
 namespace karussell {
 
+template <class T> struct Factor;  // product.h
+
 constexpr int MOST_VALUES = 48;  // states, twice; values between stages; unit vectors; per-step inputs
 constexpr int MOST_STAGES = 16;
 
@@ -66,6 +68,8 @@ template <class T> struct Call {
     const T* p;                        // [P, H]
     T* made;                           // [T, B, H]: what the step wrote for state 0; null if nothing will be differentiated
     T* d_projected;                    // backward writes: [T, B, P], the gradient of state 0 as it was projected
+    // kernel.h's: out[m, :] = init[m, :] + sum over factors, m < rows
+    void (*product)(int rows, const Factor<T>* factors, int count, const T* init, int64_t ldi, T* out, int64_t ldo);
 };
 
 // units of a state

@@ -129,7 +129,7 @@ template <class C, class T> class Forward {
             for (int64_t r = 0; r < rows;) {
                 int take = share<T>(rows - r);
                 Factor<T> factor{x + r * c.inputs, c.inputs, input_panel(a, ub), c.inputs};
-                product<T>(take, &factor, 1, bias, 0, z + a * stride + r * wide + ub * N, wide);
+                c.product(take, &factor, 1, bias, 0, z + a * stride + r * wide + ub * N, wide);
                 r += take;
             }
         }
@@ -166,9 +166,9 @@ template <class C, class T> class Forward {
                     if (p >= 0) seen_factors<k>(factors + count, p, r, ub, parity), count += C::sees[k];
                     at[a] = count ? tile[a] : made, ld[a] = count ? N : wide;
                     if (count && (fused || input < 0))
-                        product<T>(rows, factors, count, bias[a], 0, tile[a], N);
+                        c.product(rows, factors, count, bias[a], 0, tile[a], N);
                     else if (count)
-                        product<T>(rows, factors, count, made, wide, tile[a], N);
+                        c.product(rows, factors, count, made, wide, tile[a], N);
                 }
                 elementwise<k>(t, r, rows, ub, parity, at, ld);
                 r += rows;
@@ -185,7 +185,7 @@ template <class C, class T> class Forward {
             for (int64_t r = 0; r < active;) {
                 int rows = share<T>(active - r);
                 Factor<T> factor{full + r * wide, wide, c.packed + panels.projection + ub * H * N, H};
-                product<T>(rows, &factor, 1, nullptr, 0, tile, N);
+                c.product(rows, &factor, 1, nullptr, 0, tile, N);
                 for (int m = 0; m < rows; m++)
                     for (int64_t u = ub * N; u < std::min(P, (ub + 1) * N); u += L) {
                         int lanes = int(std::min<int64_t>(L, P - u));
@@ -214,7 +214,7 @@ template <class C, class T> class Forward {
                     int rows = share<T>(active - r);
                     Factor<T> factors[std::max(1, C::sees[k])];
                     seen_factors<k>(factors, p, r, ub, parity);
-                    product<T>(rows, factors, C::sees[k], nullptr, 0, recurrent + (p * n + r) * wide + ub * N, wide);
+                    c.product(rows, factors, C::sees[k], nullptr, 0, recurrent + (p * n + r) * wide + ub * N, wide);
                     r += rows;
                 }
             for (int64_t r = 0; r < active; r++) {

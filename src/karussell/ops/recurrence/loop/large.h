@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "group.h"
+#include "kernel.h"
 
 namespace karussell {
 
@@ -178,6 +179,10 @@ template <class T> void large(const Large<T>& c, void (*run)(const Large<T>&, Sh
 }  // namespace karussell
 
 #define KARUSSELL_LARGE(NAME, T)                                                                                  \
+    extern "C" __attribute__((visibility("default"))) void NAME##_product(                                        \
+        int rows, const karussell::Factor<T>* factors, int count, const T* init, int64_t ldi, T* out, int64_t ldo) { \
+        karussell::product<T>(rows, factors, count, init, ldi, out, ldo);                                         \
+    }                                                                                                             \
     extern "C" __attribute__((visibility("default"))) void NAME##_outer(const karussell::Large<T>* c) {           \
         karussell::large<T>(*c, karussell::outer<T>);                                                             \
     }                                                                                                             \

@@ -1,8 +1,6 @@
 // The whole recurrence: packing, the team, forward or backward. A cell's program, printed as a struct, is the only
 // thing that differs from one compiled engine to the next.
 #pragma once
-#include <memory>
-
 #include "backward.h"
 #include "forward.h"
 
@@ -44,47 +42,47 @@ template <class C, class T> void pack_panels(const Call<T>& c, bool backward, in
 template <class C, class T, template <class, class> class Run> void recurrence(const Call<T>& c, bool backward) {
     int members = int(c.threads);
     using Engine = Run<C, T>;
-    std::unique_ptr<Group<T>> together;
-    std::unique_ptr<Engine> shared;
-    if (c.by_units || members == 1) {
-        together = std::make_unique<Group<T>>(c, 0, 1);
-        shared = std::make_unique<Engine>(c, *together);
-    }
-    std::vector<std::unique_ptr<Group<T>>> groups(members);
-    std::vector<std::unique_ptr<Engine>> engines(members);
+    struct Job {
+        Group<T> group;
+        Engine engine;
+        Job(const Call<T>& c, int m, int members) : group(c, m, members), engine(c, group) {}
+    };
+    Job* shared = c.by_units || members == 1 ? new Job(c, 0, 1) : nullptr;
+    std::vector<Job*> jobs(members, nullptr);
     team(members, [&](int m, int given, Barrier& barrier) {
         if (c.pack) pack_panels<C, T>(c, backward, m, given);
         if (c.pack) barrier.wait();
         if (shared) {
-            shared->run(m, given, barrier);
+            shared->engine.run(m, given, barrier);
             barrier.wait();
         } else {
-            groups[m] = std::make_unique<Group<T>>(c, m, given);
-            engines[m] = std::make_unique<Engine>(c, *groups[m]);
+            jobs[m] = new Job(c, m, given);
             Barrier alone;
-            engines[m]->run(0, 1, alone);
+            jobs[m]->engine.run(0, 1, alone);
             barrier.wait();
         }
         if constexpr (std::is_same_v<Engine, Backward<C, T>>) {
             if (m) return;
-            if (shared) return collect<C, T>(c, shared.get(), true);
+            if (shared) return collect<C, T>(c, shared->engine, true);
             // summed in the order of the members, whoever was done first
-            for (int k = 0; k < given; k++) collect<C, T>(c, engines[k].get(), k == 0);
+            for (int k = 0; k < given; k++) collect<C, T>(c, jobs[k]->engine, k == 0);
         }
     });
+    delete shared;
+    for (Job* job : jobs) delete job;
 }
 
 // add one group's gradients of unit vectors and biases to the call's, or begin with them
-template <class C, class T> void collect(const Call<T>& c, const Backward<C, T>* from, bool first) {
+template <class C, class T> void collect(const Call<T>& c, const Backward<C, T>& from, bool first) {
     auto add = [&](T* to, const T* part) {
         for (int64_t u = 0; to && u < c.hidden; u++) to[u] = first ? part[u] : to[u] + part[u];
     };
-    for (int k = 0; k < C::fixed; k++) add(c.d_units[2 * C::states + C::between + k], from->d_unit[k]);
+    for (int k = 0; k < C::fixed; k++) add(c.d_units[2 * C::states + C::between + k], from.d_unit[k]);
     for (int k = 0; k < C::stages && c.normed; k++)
         for (int p = 0; p < C::products[k] && C::sees[k]; p++)
-            add(c.d_gain[k] + p * c.hidden, from->d_gain + (C::first_product[k] + p) * Block<T>::stride(c.hidden));
+            add(c.d_gain[k] + p * c.hidden, from.d_gain + (C::first_product[k] + p) * Block<T>::stride(c.hidden));
     for (int a = 0; a < C::arrivals; a++)
-        add(c.d_bias ? c.d_bias + a * c.hidden : nullptr, from->d_bias + a * Block<T>::stride(c.hidden));
+        add(c.d_bias ? c.d_bias + a * c.hidden : nullptr, from.d_bias + a * Block<T>::stride(c.hidden));
 }
 
 }  // namespace karussell

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
-#include <functional>
 #ifdef _OPENMP
 #include <omp.h>
 #include <pthread.h>
