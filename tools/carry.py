@@ -26,10 +26,10 @@ from karussell.runtime import library as runtime
 
 
 def sources(names: list[str] | None) -> list[Source]:
-    """What is compiled; of the cells those named, or all."""
-    cells = [c for c in CELLS if names is None or c.name in names]
-    shared = [large.source(torch.float32), kernel.source(), search.source(), lm.source(), runtime.source()]
-    return [*shared, *(native.source(program(c)) for c in cells)]
+    """Everything, or what the named cells need."""
+    cells = [large.source(torch.float32)]
+    cells += [native.source(program(c)) for c in CELLS if names is None or c.name in names]
+    return cells if names else [*cells, kernel.source(), search.source(), lm.source(), runtime.source()]
 
 
 def carry(isas: list[str], names: list[str] | None, into: Path) -> list[Path]:
@@ -51,7 +51,7 @@ def carry(isas: list[str], names: list[str] | None, into: Path) -> list[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compile what a wheel carries.")
     parser.add_argument("--isa", nargs="+", default=["avx2", "avx512"], help="instruction sets")
-    parser.add_argument("--cells", nargs="+", help="only these cells")
+    parser.add_argument("--cells", nargs="+", help="only what these cells need")
     parser.add_argument("--into", type=Path, default=library.CARRIED, help="the folder")
     given = parser.parse_args()
     begin = time.time()

@@ -5,10 +5,10 @@ import random
 import pytest
 import torch
 
-from conftest import make_problem
 from karussell import cells
 from karussell.cells import Cell
 from karussell.ops import Engine, Noise, Options, recurrence
+from random_problems import make_problem
 from user_cells import Case, doubled, off
 
 CELLS = [cells.LSTM, cells.PeepholeLSTM, cells.CIFG, cells.RNN, cells.FGR]

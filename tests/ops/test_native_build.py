@@ -39,7 +39,13 @@ def run(cell, engine):
 
 def outcome(folder: Path, calls: str, **environment: str | None) -> str:
     """What a new process prints, with its own cache folder; a variable that is None is not set."""
-    given = {**os.environ, "KARUSSELL_HOME": str(folder), "OMP_NUM_THREADS": "1", **environment}
+    given = {
+        **os.environ,
+        "KARUSSELL_HOME": str(folder),
+        "OMP_NUM_THREADS": "1",
+        "KARUSSELL_CXXFLAGS": "",
+        **environment,
+    }
     given = {k: v for k, v in given.items() if v is not None}
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT + calls], env=given, capture_output=True, text=True, check=True, timeout=200

@@ -7,7 +7,6 @@ import pytest
 import torch
 from triton_cases import DEVICE, SCHEDULES, gradients, moved, needed
 
-from conftest import make_problem
 from karussell import cells
 from karussell.errors import EngineError
 from karussell.native import triton as available
@@ -17,6 +16,7 @@ from karussell.ops.recurrence.triton.module import source
 from karussell.ops.recurrence.triton.plan import Plan
 from karussell.ops.recurrence.triton.schedule import Schedule, choose, forced
 from karussell.program import program
+from random_problems import make_problem
 from user_cells import EVERY, Case, doubled, named, off, tame
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from triton_cases import DEVICE, NOISE, SCHEDULES, compare, moved, needed
 
-from conftest import make_problem
 from karussell import cells
 from karussell.ops import Noise, Options, recurrence
 from karussell.ops.noise import uniform
 from karussell.ops.recurrence.triton.schedule import forced
+from random_problems import make_problem
 from user_cells import EVERY, Case, named, tame
 
 pytestmark = [needed, pytest.mark.filterwarnings("ignore:invalid value encountered")]

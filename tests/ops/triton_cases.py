@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from conftest import make_problem
 from karussell.cells import Cell
 from karussell.native import triton as available
 from karussell.ops import Engine, Noise, Options, recurrence, shapes, watch
 from karussell.ops.recurrence.triton.schedule import Schedule, forced
+from random_problems import make_problem
 from user_cells import Case, doubled, off, tame
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
