@@ -12,8 +12,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import torch
-
 from karussell.cells import CELLS
 from karussell.ctc import kernel
 from karussell.ctc.lm import native as lm
@@ -27,7 +25,7 @@ from karussell.runtime import library as runtime
 
 def sources(names: list[str] | None) -> list[Source]:
     """Everything, or what the named cells need."""
-    cells = [large.source(torch.float32)]
+    cells = [large.source()]
     cells += [native.source(program(c)) for c in CELLS if names is None or c.name in names]
     return cells if names else [*cells, kernel.source(), search.source(), lm.source(), runtime.source()]
 

@@ -43,7 +43,7 @@ def work(names: list[str]) -> int:
     import torch
     from test_cpp_parity import CASES, compare
 
-    from conftest import make_problem
+    from random_problems import make_problem
     from user_cells import EVERY, Case, named, tame
 
     known = {named(c): c for c in EVERY}

@@ -2,8 +2,10 @@
 
 import ctypes
 
+import torch
 from torch import Tensor
 
+KIND = {torch.float32: "f32", torch.float64: "f64"}
 MOST_VALUES = 48
 MOST_STAGES = 16
 

@@ -17,11 +17,11 @@ from karussell.ops import native
 from karussell.ops.context import constant, forward_mode, no_autocast, seen, transformed
 from karussell.ops.engine import Engine, record
 from karussell.ops.recurrence import large, op, reference, segments
-from karussell.ops.recurrence.call import MOST_STAGES, MOST_VALUES
+from karussell.ops.recurrence.call import KIND, MOST_STAGES, MOST_VALUES
 from karussell.ops.recurrence.extras import drops, with_drop
 from karussell.ops.recurrence.gradients import gradients
 from karussell.ops.recurrence.higher import gradients_again, wanted_again
-from karussell.ops.recurrence.invoke import KIND, Forward, Inputs, backward, forward
+from karussell.ops.recurrence.invoke import Forward, Inputs, backward, forward
 from karussell.ops.recurrence.request import Answer, Request
 from karussell.program import Program, TraceError, program
 

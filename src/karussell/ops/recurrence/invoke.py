@@ -9,15 +9,13 @@ from torch import Tensor
 
 from karussell.ops import native
 from karussell.ops.recurrence import extras
-from karussell.ops.recurrence.call import Call, pointer
+from karussell.ops.recurrence.call import KIND, Call, pointer
 from karussell.ops.recurrence.inputs import Inputs
 from karussell.ops.recurrence.large import product
 from karussell.ops.recurrence.request import Request
 from karussell.ops.recurrence.structure import structure
 from karussell.ops.threads import most
 from karussell.program import Program
-
-KIND = {torch.float32: "f32", torch.float64: "f64"}
 
 
 class Forward(NamedTuple):
@@ -207,10 +205,11 @@ def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Cal
         call.fixed[number], call.wide[number] = pointer(value), int(value.shape[-1] != 1)
     for s, state in enumerate(inputs.state):
         call.initial[s] = pointer(state)
-    call.product = product(inputs.x.dtype)
+    call.product = product(KIND[inputs.x.dtype])
     call.projected, call.p = q.projected, pointer(inputs.p)
     made = structure(q.cell, q.hidden)
     if made is not None:
+        alive += [made.sees, made.seen_by]
         call.sees, call.seen_by = pointer(made.sees), pointer(made.seen_by)
     size = _function(p, inputs.x, "packed")(width, q.hidden, q.projected, int(backward))
     panels = inputs.x.new_empty(max(size, 1))

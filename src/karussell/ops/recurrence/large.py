@@ -5,17 +5,17 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from karussell.native import Source, library
+from karussell.ops.recurrence.call import KIND
 from karussell.ops.threads import most
+from karussell.program.emit_cpp import NUMBERS
 
 # all rows, a stretch of them, or those with these numbers (int64)
 Rows = slice | Tensor
 ALL = slice(None)
 
-_NUMBERS = {torch.float32: ("f32", "float"), torch.float64: ("f64", "double")}
 _WHAT = "engine 'cpp' cannot make the gradients of matrices"
 
 
@@ -65,33 +65,32 @@ def _run(
     call.out, call.ldo, call.add = out.data_ptr(), out.stride(0), add
     # below a fifth of a millisecond of work a second thread costs more than it gives
     call.threads = most() if sizes[0] * sizes[1] * sizes[2] > 4_000_000 else 1
-    _functions(a.dtype)[name](ctypes.byref(call))
+    _functions(KIND[a.dtype])[name](ctypes.byref(call))
 
 
 @lru_cache
-def source(dtype: torch.dtype) -> Source:
+def source(kind: str = "f32") -> Source:
     """The products of one kind of numbers."""
-    kind, number = _NUMBERS[dtype]
-    text = f'#include "large.h"\nKARUSSELL_LARGE({kind}, {number})\n'
+    text = f'#include "large.h"\nKARUSSELL_LARGE({kind}, {NUMBERS[kind]})\n'
     return Source(f"large-{kind}", _WHAT, text, Path(__file__).parent / "loop")
 
 
 def why_not(kind: str) -> str | None:
     """Why the products of "f32" or "f64" cannot be had here; None if they can. The first question builds them."""
-    return library.why_not(source(next(dtype for dtype, (name, _) in _NUMBERS.items() if name == kind)))
+    return library.why_not(source(kind))
 
 
 @lru_cache
-def product(dtype: torch.dtype) -> int:
+def product(kind: str) -> int:
     """The address of the loop's product."""
-    function = getattr(library.load(source(dtype)), f"{_NUMBERS[dtype][0]}_product")
+    function = getattr(library.load(source(kind)), f"{kind}_product")
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 @lru_cache
-def _functions(dtype: torch.dtype) -> dict[str, Callable[[object], None]]:
-    loaded = library.load(source(dtype))
-    found = {name: getattr(loaded, f"{_NUMBERS[dtype][0]}_{name}") for name in ("outer", "inner")}
+def _functions(kind: str) -> dict[str, Callable[[object], None]]:
+    loaded = library.load(source(kind))
+    found = {name: getattr(loaded, f"{kind}_{name}") for name in ("outer", "inner")}
     for function in found.values():
         function.argtypes, function.restype = [ctypes.c_void_p], None
     return found

@@ -26,6 +26,7 @@ from karussell.ops.context import forward_mode, seen, transformed
 from karussell.ops.engine import Engine, record
 from karussell.ops.noise import Noise
 from karussell.ops.recurrence import invoke
+from karussell.ops.recurrence.call import KIND
 from karussell.ops.recurrence.gradients import gradients
 from karussell.ops.recurrence.higher import gradients_again, wanted_again
 from karussell.ops.recurrence.invoke import Forward, Inputs, allocate, courses
@@ -185,7 +186,7 @@ def _check(q: Request, known: Known, tensors: Flat) -> None:
                 f"karussell::recurrence: tensor {k + 1} is {list(tensor.shape)} {tensor.dtype}, but {p.name} with x "
                 f"{list(q.x.shape)} {q.x.dtype} and H = {q.hidden} needs {list(shape)}"
             )
-    if q.x.dtype not in invoke.KIND:
+    if q.x.dtype not in KIND:
         raise ValueError(f"karussell::recurrence: x is {q.x.dtype}; it must be float32 or float64")
     if q.lengths is not None and (q.lengths.shape != (batch,) or q.lengths.dtype is not torch.int64):
         raise ValueError(f"karussell::recurrence: lengths is {list(q.lengths.shape)}; it must be [B] int64")

@@ -11,8 +11,9 @@ from karussell.errors import EngineError
 from karussell.ops import native
 from karussell.ops.noise import Noise
 from karussell.ops.recurrence import cpp
+from karussell.ops.recurrence.call import KIND
 from karussell.ops.recurrence.door import check_weights, given_state
-from karussell.ops.recurrence.invoke import KIND, Inputs, prepare
+from karussell.ops.recurrence.invoke import Inputs, prepare
 from karussell.ops.recurrence.options import Options
 from karussell.ops.recurrence.request import Request
 from karussell.ops.recurrence.weights import Weights, dense
