@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from karussell.cli.command import Command
+from karussell.cli.command import Command, note
 from karussell.cli.language import declare_language, language, refuse_language, tuned
 from karussell.cli.words import describe
 from karussell.errors import InputError
@@ -42,7 +42,7 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
         from karussell.tasks.task import lines
 
         refuse_language(given, f"by a model of the task '{task}'")
-        result = front(task).evaluate(Path(given.model), given.data, given.history, given.device)
+        result = front(task).evaluate(Path(given.model), given.data, given.history, given.device, note)
         print(json.dumps(result) if given.json else "\n".join(lines(result)))
         return 0
     from karussell.files import write_atomic

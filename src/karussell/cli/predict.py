@@ -53,7 +53,7 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
         from karussell.tasks.fronts import front
 
         refuse_language(given, f"by a model of the task '{task}'")
-        for line in front(task).predict(Path(given.model), given.files, given.device, given.json):
+        for line in front(task).predict(Path(given.model), given.files, given.device, given.json, note):
             print(line)
         return 0
     from karussell.tasks import Transcriber

@@ -37,7 +37,9 @@ def read_series(
         found, values, notes = resolve(source, table or Table())
     duties = [found.time, *([found.id] if found.id else []), *values, *found.known, *found.past, *found.static]
     rows = _Rows(found, values)
-    _check_columns(source, duties)
+    more = _check_columns(source, duties)
+    if table is found and more:
+        notes.append(f"the columns {', '.join(more[:12])} are passed over; the model was trained without them")
     for part in parts(source, duties):
         rows.add(part)
     if not rows.count:
@@ -237,9 +239,11 @@ def _sound(grids: list[Series], size: int, notes: list[str]) -> tuple[Series, ..
     return tuple(kept)
 
 
-def _check_columns(source: Any, duties: list[str]) -> None:
+def _check_columns(source: Any, duties: list[str]) -> list[str]:
+    """The columns without a duty; InputError where one that has a duty is missing."""
     glance = next(iter(parts(source, None, 1)), None)
     names = [] if glance is None else list(glance.columns)
     for name in duties:
         if name not in names:
             raise InputError(f"{name_of(source)} has no column {name!r}, which the model was trained with; add it")
+    return [str(name) for name in names if name not in duties]

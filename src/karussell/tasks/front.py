@@ -13,6 +13,7 @@ from karussell.tasks.config import from_json, to_json
 from karussell.train import Progress
 
 Config = TypeVar("Config")
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Job:
     out: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
     overwrite: bool = False
-    say: Callable[[str], None] = print
+    say: Say = print
     progress: Progress | None = None
 
 
@@ -33,15 +34,15 @@ class Front:
     """One task for people.
 
     train     the whole of it: read, fit, score beside the floor, report; gives result.json
-    evaluate  a model folder, data, rows before it (or None), a device: the evaluation
-    predict   a model folder, files, a device, whether as JSON: lines of text
+    evaluate  a model folder, data, rows before it (or None), a device, who hears of repairs: the evaluation
+    predict   a model folder, files, a device, whether as JSON, who hears of repairs: lines of text
     """
 
     name: str
     config: Callable[[], type]
     train: Callable[[Job], dict[str, Any]]
-    evaluate: Callable[[Path, str, str | None, str], dict[str, Any]]
-    predict: Callable[[Path, Sequence[str], str, bool], Iterator[str]]
+    evaluate: Callable[[Path, str, str | None, str, Say], dict[str, Any]]
+    predict: Callable[[Path, Sequence[str], str, bool, Say], Iterator[str]]
 
 
 def overridden(config: Config, settings: Mapping[str, Any]) -> Config:

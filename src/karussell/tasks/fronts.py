@@ -2,18 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from karussell.errors import InputError
-from karussell.tasks.front import Front, Job, overridden
+from karussell.tasks.front import Front, Job, Say, overridden
 
 if TYPE_CHECKING:
     from karussell.data.labelled import Example
     from karussell.data.series import SeriesSet
     from karussell.tasks.forecaster import Forecaster
-
-COLUMNS = (".conll", ".iob", ".bio", ".txt", ".tsv")
 
 
 def front(name: str) -> Front:
@@ -46,29 +45,32 @@ def _train_forecaster(job: Job) -> dict[str, Any]:
     return train_forecaster(train, valid, job.out, config, overwrite=job.overwrite, progress=job.progress)
 
 
-def _series(model: "Forecaster", source: str) -> "SeriesSet":
+def _series(model: "Forecaster", source: str, say: Say) -> "SeriesSet":
     from karussell.data.series_read import read_series
 
     table = model.config.table
     # a wide table may bring other series than those of training
     values = () if table.wide else (table.target,)
     found, _, _ = read_series(source, table, values=values, step=model.facts.step)
+    for note in found.notes:
+        say(f"'{source}': {note}")
     return found
 
 
-def _evaluate_forecaster(folder: Path, data: str, history: str | None, device: str) -> dict[str, Any]:
+def _evaluate_forecaster(folder: Path, data: str, history: str | None, device: str, say: Say) -> dict[str, Any]:
     from karussell.tasks.forecaster import Forecaster
 
     model = Forecaster.load(folder, device=device)
-    return model.evaluate(_series(model, data), history=_series(model, history) if history else None)
+    before = _series(model, history, say) if history else None
+    return model.evaluate(_series(model, data, say), history=before)
 
 
-def _predict_forecaster(folder: Path, files: Sequence[str], device: str, as_json: bool) -> Iterator[str]:
+def _predict_forecaster(folder: Path, files: Sequence[str], device: str, as_json: bool, say: Say) -> Iterator[str]:
     from karussell.tasks.forecaster import Forecaster
 
     model = Forecaster.load(folder, device=device)
     for number, name in enumerate(files):
-        table = model.predict(_series(model, name))
+        table = model.predict(_series(model, name, say))
         if as_json:
             yield from table.to_json(orient="records", lines=True, date_format="iso").splitlines()
         else:
@@ -91,15 +93,22 @@ def _train_classifier(job: Job) -> dict[str, Any]:
     return train_classifier(train, valid, job.out, config, overwrite=job.overwrite, progress=job.progress)
 
 
-def _evaluate_classifier(folder: Path, data: str, history: str | None, device: str) -> dict[str, Any]:
+def _evaluate_classifier(folder: Path, data: str, history: str | None, device: str, say: Say) -> dict[str, Any]:
     from karussell.data.labelled_series import read_labelled
     from karussell.tasks.classifier import Classifier
 
     _no_history(history)
-    return Classifier.load(folder, device=device).evaluate(read_labelled(data))
+    found = Classifier.load(folder, device=device).evaluate(read_labelled(data))
+    return _strange(found, "sequences", say)
 
 
-def _predict_classifier(folder: Path, files: Sequence[str], device: str, as_json: bool) -> Iterator[str]:
+def _predict_classifier(
+    folder: Path,
+    files: Sequence[str],
+    device: str,
+    as_json: bool,
+    say: Say,  # noqa: ARG001 - every front gets one
+) -> Iterator[str]:
     from karussell.data.labelled_series import read_labelled
     from karussell.tasks.classifier import Classifier
 
@@ -139,19 +148,29 @@ def _tagged(path: Path | str, *, labelled: bool = True) -> "list[Example]":
     return read_columns(path, labelled=labelled)
 
 
-def _evaluate_tagger(folder: Path, data: str, history: str | None, device: str) -> dict[str, Any]:
+def _evaluate_tagger(folder: Path, data: str, history: str | None, device: str, say: Say) -> dict[str, Any]:
     from karussell.tasks.tagger import Tagger
 
     _no_history(history)
-    return Tagger.load(folder, device=device).evaluate(_tagged(data))
+    model = Tagger.load(folder, device=device)
+    examples, known = _tagged(data), len(model.inputs.columns)
+    if len(examples[0].columns) == known - 1 and Path(data).suffix.lower() != ".jsonl":
+        raise InputError(
+            f"'{data}' has {known} columns, as many as the model reads, so none is left for labels; to measure, write "
+            "the right label last in every line"
+        )
+    return _strange(model.evaluate(examples), "steps", say)
 
 
-def _predict_tagger(folder: Path, files: Sequence[str], device: str, as_json: bool) -> Iterator[str]:
+def _predict_tagger(folder: Path, files: Sequence[str], device: str, as_json: bool, say: Say) -> Iterator[str]:
     from karussell.tasks.tagger import Tagger
 
     model = Tagger.load(folder, device=device)
     for name in files:
-        examples = _tagged(name, labelled=False)
+        examples, known = _tagged(name, labelled=False), len(model.inputs.columns)
+        if known and len(examples[0].columns) == known + 1:
+            say(f"'{name}' has one column more than the model reads; the last is taken for labels and passed over")
+            examples = [replace(example, columns=example.columns[:-1]) for example in examples]
         for example, answer in zip(examples, model.predict(examples), strict=True):
             if as_json:
                 yield json.dumps({"id": example.id, "tags": list(answer.labels)}, ensure_ascii=False)
@@ -166,6 +185,13 @@ def _read(job: Job, read: "Callable[[str], list[Example]]") -> "tuple[list[Examp
     valid = read(job.valid) if job.valid is not None else None
     job.say(f"{len(train):,} sequences to train on" + (f", {len(valid):,} to validate" if valid is not None else ""))
     return train, valid
+
+
+def _strange(found: dict[str, Any], what: str, say: Say) -> dict[str, Any]:
+    count = found["unknown_labels"]
+    if count:
+        say(f"{count:,} of {found[what]:,} {what} have a label that training never saw; they count as wrong")
+    return found
 
 
 def _no_history(history: str | None) -> None:
