@@ -38,16 +38,15 @@ def arrays(name: str, member: str) -> dict[str, np.ndarray]:
 def chorales(part: str) -> list[np.ndarray]:
     """The JSB chorales of one part, "train", "valid" or "test", as rolls [T, 88] of 0 and 1, a step a quarter note.
 
-    The archive has four voices in sixteenth notes, -1 for a rest; every fourth step is taken.
+    The archive has the notes that sound in every sixteenth, up to four; every fourth is taken.
     """
     whole = json.loads(text("music.zip", "jsb_json/jsb-chorales-16th.json"))
     rolls = []
     for piece in whole[part]:
-        steps = np.array(piece)[::4]
-        roll = np.zeros((len(steps), 88), np.float32)
-        for voice in range(steps.shape[1]):
-            notes = steps[:, voice]
-            there = (notes >= 21) & (notes < 109)
-            roll[np.flatnonzero(there), notes[there].astype(int) - 21] = 1.0
+        roll = np.zeros((len(piece[::4]), 88), np.float32)
+        for step, notes in enumerate(piece[::4]):
+            for note in notes:
+                if 21 <= note < 109:
+                    roll[step, note - 21] = 1.0
         rolls.append(roll)
     return rolls

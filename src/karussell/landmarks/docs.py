@@ -76,6 +76,9 @@ def result_part(result: Result) -> list[str]:
     extra = _measures(result)
     if extra:
         lines += ["", *_table(("arm", "measure", "mean over seeds"), extra)]
+    for table in result.tables:
+        lines += ["", f"{table.title}. {table.caption}".strip(), ""]
+        lines += _table(tuple(table.head), [tuple(map(_cell, row)) for row in table.lines])
     lines += ["", *(f"- {_mark(holds)} {text}" for text, holds, _ in result.claims)]
     return lines
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 
-from karussell.landmarks.landmark import Row
+from karussell.landmarks.landmark import Row, Table
 from karussell.landmarks.result import STATES, Result, count, figure, number
 from karussell.landmarks.table import leading_number, sections
 from karussell.report.blocks import figure as captioned
@@ -69,6 +69,7 @@ def _landmark(result: Result) -> Html:
         panel = Panel("", curves, picture.x_label, picture.percent, picture.log, tuple(picture.levels))
         plot = responsive(lambda width, panel=panel: learning_curves([panel], width), picture.title)  # type: ignore[misc]
         parts.append(captioned(plot, f"{picture.title}. {picture.caption}"))
+    parts += [_further(table) for table in result.tables]
     parts.append(_claims(result))
     parts.append(_details(result, said))
     return join(parts)
@@ -127,6 +128,20 @@ def _claims(result: Result) -> Html:
         for said, (word, sign) in ((said, names[holds]) for said, holds, _ in result.claims)
     ]
     return Html(f'<ul class="claims">\n{join(items)}\n</ul>')
+
+
+def _further(table: Table) -> Html:
+    """Figures beside the runs, such as how the time to learn grows with the lag."""
+    columns = "".join(f'<th scope="col">{text(h)}</th>' for h in table.head)
+    rows = [
+        Html(f'<tr><th scope="row">{text(first)}</th>' + "".join(f"<td>{text(c)}</td>" for c in rest) + "</tr>")
+        for first, *rest in table.lines
+    ]
+    body = Html(
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(table.title)}"><table class="arms">'
+        f"<thead><tr>{columns}</tr></thead><tbody>\n{join(rows)}\n</tbody></table></div>"
+    )
+    return captioned(body, f"{table.title}. {table.caption}".strip())
 
 
 def _details(result: Result, said: dict[str, str]) -> Html:

@@ -50,6 +50,7 @@ class Arm:
     role       ours: what the claim is about; control: must fail; rival: another method, reported as it comes
     published  the published figure in words, empty where there is none
     seeds      how many are run if nobody says otherwise
+    apart      run only where it is named: it needs data that cannot be had for free
     """
 
     name: str
@@ -57,6 +58,7 @@ class Arm:
     role: Role = "ours"
     published: str = ""
     seeds: int = 5
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,16 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Figures that follow from the rows: a head and lines of words, with a sentence on them."""
+
+    title: str
+    head: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Landmark:
     """A published result that is run again.
 
@@ -117,6 +129,7 @@ class Landmark:
     strict     the criterion as published
     reached    the looser one, empty where there is none
     pictures   draws further pictures from the rows; runs what it must in seconds
+    tables     further figures that follow from the rows alone
     """
 
     name: str
@@ -132,6 +145,7 @@ class Landmark:
     reached: str = ""
     less_is_better: bool = True
     pictures: Callable[[Rows, bool], Sequence[Picture]] | None = None
+    tables: Callable[[Rows], Sequence[Table]] | None = None
 
 
 def succeeds(arm: str, share: float = 0.5, *, loosely: bool = False) -> Callable[[Rows], bool | None]:

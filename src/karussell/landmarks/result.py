@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from karussell.errors import InputError
-from karussell.landmarks.landmark import Arm, Landmark, Picture, Row
+from karussell.landmarks.landmark import Arm, Landmark, Picture, Row, Table
 from karussell.landmarks.statistics import deviation, fisher, mean, welch
 
 STATES = {"replicates": "replicates", "partly": "partly", "not": "does not", "not run": "not run"}
@@ -16,7 +16,7 @@ STATES = {"replicates": "replicates", "partly": "partly", "not": "does not", "no
 
 @dataclass(frozen=True)
 class Result:
-    """A landmark's rows by arm, its pictures, and the machine.
+    """A landmark's rows by arm, its pictures and further tables, and the machine.
 
     claims: the sentence, whether it holds (None: not checked), and whether it is only about a control.
     """
@@ -28,6 +28,7 @@ class Result:
     claims: tuple[tuple[str, bool | None, bool], ...]
     pictures: tuple[Picture, ...] = ()
     machine: Mapping[str, str] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
 
     @property
     def state(self) -> str:
@@ -56,6 +57,7 @@ class Result:
             "claims": [{"text": t, "holds": holds, "control": control} for t, holds, control in self.claims],
             "rows": [asdict(row) for rows in self.rows.values() for row in rows],
             "pictures": [asdict(picture) for picture in self.pictures],
+            "tables": [asdict(table) for table in self.tables],
         }
         return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
@@ -73,6 +75,10 @@ class Result:
                 entry["curves"] = tuple(tuple(c) for c in entry["curves"])
                 entry["levels"] = tuple(tuple(v) for v in entry["levels"])
                 pictures.append(Picture(**entry))
+            tables = []
+            for entry in whole["tables"]:
+                entry["head"], entry["lines"] = tuple(entry["head"]), tuple(map(tuple, entry["lines"]))
+                tables.append(Table(**entry))
             return cls(
                 whole["name"],
                 {key: whole[key] for key in HEAD},
@@ -81,6 +87,7 @@ class Result:
                 tuple((c["text"], c["holds"], c["control"]) for c in whole["claims"]),
                 tuple(pictures),
                 whole["machine"],
+                tuple(tables),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
@@ -101,6 +108,7 @@ def assemble(landmark: Landmark, rows: Mapping[str, tuple[Row, ...]], pictures: 
         tuple((claim.text, claim.check(rows), claim.control) for claim in landmark.claims),
         pictures,
         machine(),
+        () if landmark.tables is None else tuple(landmark.tables(rows)),
     )
 
 

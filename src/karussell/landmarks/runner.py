@@ -30,7 +30,7 @@ def run(
     seeds   how many of each arm instead of its own number; `first` is the first of them
     budget  minutes after which no further run is begun; one always is
     smoke   as little as shows that the program runs; one seed, and nothing is written
-    arms    only these
+    arms    only these; all that need no data of their own if none is named
     """
     unknown = sorted(set(arms) - {arm.name for arm in landmark.arms})
     if unknown:
@@ -78,7 +78,7 @@ def one(arm: Arm, seed: int, smoke: bool = False) -> Row:
 def _plan(
     landmark: Landmark, seeds: int | None, first: int, smoke: bool, arms: Collection[str]
 ) -> list[tuple[int, Arm]]:
-    chosen = [arm for arm in landmark.arms if not arms or arm.name in arms]
+    chosen = [arm for arm in landmark.arms if (arm.name in arms if arms else smoke or not arm.apart)]
     counts = {arm.name: 1 if smoke else arm.seeds if seeds is None else seeds for arm in chosen}
     most = max(counts.values(), default=0)
     return [(first + k, arm) for k in range(most) for arm in chosen if k < counts[arm.name]]

@@ -30,6 +30,12 @@ class Speech:
         order = rng.permutation(len(self.x))
         return (order[k : k + size].tolist() for k in range(0, len(order), size))
 
+    def alike(self, rng: np.random.Generator, size: int = 16) -> Iterator[list[int]]:
+        """One epoch in random batches of strings of like length: less of a batch is padding."""
+        pools = (sorted(pool, key=lambda n: len(self.x[n])) for pool in self.batches(rng, 8 * size))
+        found = [pool[k : k + size] for pool in pools for k in range(0, len(pool), size)]
+        return (found[k] for k in rng.permutation(len(found)))
+
     def batch(self, which: Sequence[int]) -> tuple[Tensor, Tensor]:
         """x [T, B, 26] and lengths [B] of some strings."""
         return pad([self.x[k] for k in which])
@@ -72,6 +78,9 @@ def _frames(utterance: Utterance, count: int) -> np.ndarray:
     return found
 
 
+EPOCHS = 24
+
+
 def train_ctc(
     net: torch.nn.Module,
     data: Speech,
@@ -80,16 +89,22 @@ def train_ctc(
     rng: np.random.Generator,
     *,
     rate: float = 3e-3,
+    lower: tuple[torch.nn.Module, Sequence[Sequence[int] | None]] | None = None,
 ) -> list[tuple[float, float]]:
-    """Adam on the CTC loss of label sequences, blank 0; the mean loss a string after each epoch."""
+    """Adam on the CTC loss of label sequences, blank 0; the mean loss a string after each epoch.
+
+    `lower` is a net below with labels of its own, whose loss is added; None for strings that have none.
+    """
     optimiser = torch.optim.Adam(net.parameters(), lr=rate)
     curve = []
     for epoch in range(epochs):
         total = 0.0
-        for which in data.batches(rng):
+        for which in data.alike(rng):
             x, lengths = data.batch(which)
             log_probs = net(x, lengths).log_softmax(-1)
             loss = ctc_loss(log_probs, [labels[k] for k in which], lengths)
+            if lower is not None:
+                loss = loss + _below(lower, data, which)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -97,6 +112,17 @@ def train_ctc(
             total += float(loss.detach()) * len(which)
         curve.append((float(epoch + 1), total / len(data.x)))
     return curve
+
+
+def _below(
+    lower: tuple[torch.nn.Module, Sequence[Sequence[int] | None]], data: Speech, which: Sequence[int]
+) -> Tensor | float:
+    net, labels = lower
+    pairs = [(k, found) for k in which if (found := labels[k]) is not None]
+    if not pairs:
+        return 0.0
+    x, lengths = data.batch([k for k, _ in pairs])
+    return ctc_loss(net(x, lengths).log_softmax(-1), [found for _, found in pairs], lengths)
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """Connectionist temporal classification, 2006: labels without places, against a label for every frame."""
 
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -10,7 +10,17 @@ from karussell.ctc.search import Beam, Decoder, Writing
 from karussell.landmarks import modern
 from karussell.landmarks.framewise.run import targets
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails
-from karussell.landmarks.speech import BANDS, SILENCE, Speech, best_path, error_rate, posteriors, speech, train_ctc
+from karussell.landmarks.speech import (
+    BANDS,
+    EPOCHS,
+    SILENCE,
+    Speech,
+    best_path,
+    error_rate,
+    posteriors,
+    speech,
+    train_ctc,
+)
 
 ENOUGH = 0.10
 HIDDEN = 48
@@ -22,10 +32,10 @@ def parts(trial: Trial) -> tuple[Speech, Speech]:
     return speech("train", few=trial.smoke), speech("test", few=trial.smoke)
 
 
-def ctc(trial: Trial, *, search: bool = False, shuffled: bool = False) -> Outcome:
-    """BLSTM trained with CTC; best path, or prefix search. With `shuffled`, strings have each other's labels."""
-    train, test = parts(trial)
-    rng = trial.rng(1)
+@lru_cache(maxsize=1)
+def trained(trial: Trial, shuffled: bool) -> tuple[modern.Net, list[tuple[float, float]]]:
+    """BLSTM trained with CTC, with its curve. With `shuffled`, strings have each other's labels."""
+    train, _ = parts(trial)
     labels = [tuple(d + 1 for d in digits) for digits in train.digits]
     if shuffled:
         # strings of like length change labels, so that every label still fits
@@ -33,7 +43,13 @@ def ctc(trial: Trial, *, search: bool = False, shuffled: bool = False) -> Outcom
         labels = [labels[order[(int(np.flatnonzero(order == k)[0]) + 7) % len(order)]] for k in range(len(order))]
         labels = [x[: max(1, len(frames) // 4)] for x, frames in zip(labels, train.x, strict=True)]
     net = modern.Net(LSTM, BANDS, HIDDEN, 11, trial.seed, bidirectional=True, gate_bias={"f": 1.0})
-    curve = train_ctc(net, train, labels, trial.cap(12, 1), rng)
+    return net, train_ctc(net, train, labels, trial.cap(EPOCHS, 1), trial.rng(1))
+
+
+def ctc(trial: Trial, *, search: bool = False, shuffled: bool = False) -> Outcome:
+    """Best path, or prefix search, of the net of this seed; one training serves both."""
+    _, test = parts(trial)
+    net, curve = trained(trial, shuffled)
     found = best_path(net, test)
     if search:
         decoder = Decoder(Writing.of([str(d) for d in range(10)]), beam=Beam(width=50), threads=1)
@@ -51,8 +67,8 @@ def hybrid(trial: Trial) -> Outcome:
     rng = trial.rng(1)
     net = modern.Net(LSTM, BANDS, HIDDEN, SILENCE + 1, trial.seed, bidirectional=True, gate_bias={"f": 1.0})
     optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
-    for _ in range(trial.cap(12, 1)):
-        for which in train.batches(rng):
+    for _ in range(trial.cap(EPOCHS, 1)):
+        for which in train.alike(rng):
             x, lengths = train.batch(which)
             wanted = targets(train, which, len(x), None)
             loss = torch.nn.functional.cross_entropy(net(x, lengths).flatten(0, 1), wanted.flatten())

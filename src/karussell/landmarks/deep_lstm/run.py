@@ -5,7 +5,7 @@ from functools import partial
 from karussell.cells import LSTM
 from karussell.landmarks import modern
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails
-from karussell.landmarks.speech import BANDS, best_path, error_rate, speech, train_ctc
+from karussell.landmarks.speech import BANDS, EPOCHS, best_path, error_rate, speech, train_ctc
 
 # (layers, both directions): units a direction, for about 60,000 weights
 SIZES = {
@@ -15,7 +15,7 @@ SIZES = {
 ENOUGH = 0.10
 
 
-def deep(trial: Trial, layers: int, both: bool, *, steps: int = 15) -> Outcome:
+def deep(trial: Trial, layers: int, both: bool, *, steps: int = EPOCHS) -> Outcome:
     """CTC on strings of digits, best path; label error on strings of other recordings."""
     train, test = speech("train", few=trial.smoke), speech("test", few=trial.smoke)
     net = modern.Net(LSTM, BANDS, SIZES[layers, both], 11, trial.seed, layers=layers, bidirectional=both,

@@ -9,7 +9,7 @@ from torch import Tensor
 from karussell.cells import LSTM, RNN, Cell
 from karussell.landmarks import modern
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails, succeeds
-from karussell.landmarks.speech import BANDS, Speech, best_path, error_rate, speech, train_ctc
+from karussell.landmarks.speech import BANDS, EPOCHS, Speech, best_path, error_rate, speech, train_ctc
 
 KEYWORDS = (3, 7, 9)
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -32,7 +32,7 @@ def keywords(trial: Trial, cell: Cell, hidden: int, *, both: bool = True) -> Out
 
     bias = {"f": 1.0} if "f" in cell.gates else None
     net = modern.Net(cell, BANDS, hidden, len(KEYWORDS) + 1, trial.seed, bidirectional=both, gate_bias=bias)
-    curve = train_ctc(net, train, labels(train), trial.cap(12, 1), trial.rng(1))
+    curve = train_ctc(net, train, labels(train), trial.cap(EPOCHS, 1), trial.rng(1))
     right = said = wanted = 0
     for a, b in zip(labels(test), best_path(net, test), strict=True):
         right += sum(min(a.count(k), b.count(k)) for k in numbers.values())
@@ -66,16 +66,10 @@ def hierarchical(trial: Trial, *, joint: bool = True) -> Outcome:
     spelled = [tuple(LETTERS.index(c) + 1 for d in digits for c in NAMES[d]) for digits in train.digits]
     numbered = [tuple(d + 1 for d in digits) for digits in train.digits]
     net, rng = Levels(trial.seed), trial.rng(1)
-    half = trial.cap(8, 1)
     # what is too long for its frames cannot be spelled: such strings only teach the upper level
-    fits = [k for k, (x, s) in enumerate(zip(train.x, spelled, strict=True)) if _needs(s) <= len(x)]
-    short = Speech(
-        tuple(train.x[k] for k in fits), tuple(train.digits[k] for k in fits), tuple(train.frames[k] for k in fits)
-    )
-    curve = []
-    if joint:
-        train_ctc(net.letters, short, [spelled[k] for k in fits], half, rng)
-    curve = train_ctc(net, train, numbered, half, rng)
+    letters = [s if _needs(s) <= len(x) else None for x, s in zip(train.x, spelled, strict=True)]
+    lower = (net.letters, letters) if joint else None
+    curve = train_ctc(net, train, numbered, trial.cap(EPOCHS, 1), rng, lower=lower)
     rate = error_rate([tuple(d + 1 for d in digits) for digits in test.digits], best_path(net, test))
     return Outcome(rate < WRONG, True, rate, {}, curve)
 

@@ -52,21 +52,42 @@ struct Data {
   double* gates;              // [steps][G] or null
 };
 
-inline double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+// e^x to within 2 units in the last place, without branches, so that loops over it use vectors; clipped at +-708
+inline double exponential(double x) {
+  x = x < -708.0 ? -708.0 : x;
+  x = x > 708.0 ? 708.0 : x;
+  const double shift = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to a whole number
+  const double shifted = x * 1.4426950408889634 + shift, k = shifted - shift;
+  const double r = (x - k * 6.93145751953125e-1) - k * 1.42860682030941723212e-6;
+  double p = 1.0 / 479001600.0;
+  for (const double c : {1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0, 1.0 / 40320.0, 1.0 / 5040.0, 1.0 / 720.0,
+                         1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0})
+    p = p * r + c;
+  int64_t bits;
+  std::memcpy(&bits, &shifted, 8);
+  bits <<= 52;
+  int64_t whole;
+  std::memcpy(&whole, &p, 8);
+  whole += bits;
+  std::memcpy(&p, &whole, 8);
+  return p;
+}
 
-inline double squash(int64_t kind, double x, double* slope) {
+inline double logistic(double x) { return 1.0 / (1.0 + exponential(-x)); }
+
+// y <- squash(z), slope <- its derivative
+inline void squash(int64_t kind, const double* z, double* y, double* slope, int64_t count) {
   if (kind == kIdentity) {
-    *slope = 1.0;
-    return x;
+    for (int64_t k = 0; k < count; ++k) y[k] = z[k], slope[k] = 1.0;
+    return;
   }
-  const double y = logistic(x), d = y * (1.0 - y);
-  if (kind == kLogistic) {
-    *slope = d;
-    return y;
+  const double scale = kind == kLogistic ? 1.0 : kind == kWide ? 4.0 : 2.0;
+  const double shift = kind == kLogistic ? 0.0 : 0.5 * scale;
+  for (int64_t k = 0; k < count; ++k) {
+    const double f = logistic(z[k]);
+    y[k] = scale * f - shift;
+    slope[k] = scale * f * (1.0 - f);
   }
-  const double scale = kind == kWide ? 4.0 : 2.0;
-  *slope = scale * d;
-  return scale * y - 0.5 * scale;
 }
 
 struct Runner {
@@ -75,7 +96,7 @@ struct Runner {
   double *W, *P, *V;
   double *s, *yc, *yg, *rate;
   double *dc, *di, *df, *pi, *pf;  // [C][N] thrice, [C][S] twice
-  std::vector<double> r, gslope, gvalue, gate_slope, hval, hslope, es, xdense;
+  std::vector<double> r, z, gslope, gvalue, gate_slope, hval, hslope, es, zout;
   std::vector<int32_t> touched;
   std::vector<uint8_t> is_touched;
 
@@ -84,7 +105,7 @@ struct Runner {
         kinds(net.input_gate + net.forget_gate + net.output_gate), G(kinds * B),
         R((net.recurrent ? C + (net.feed_gates ? G : 0) : 0) + 1), N(I + R), M((C + G) * N),
         PW(net.peepholes ? G * S : 0), OW(C + (net.shortcuts ? I : 0) + 1),
-        W(net.weights), P(W + M), V(P + PW), r(R), gslope(C), gvalue(C), gate_slope(G + 1), hval(C), hslope(C), es(C),
+        W(net.weights), P(W + M), V(P + PW), r(R), z(C + G), gslope(C), gvalue(C), gate_slope(G + 1), hval(C), hslope(C), es(C), zout(K),
         touched(), is_touched(I) {
     double* m = net.memory;
     s = m, m += C;
@@ -204,17 +225,12 @@ struct Runner {
     r[at] = 1.0;
     if (symbol >= 0 && !is_touched[symbol]) is_touched[symbol] = 1, touched.push_back(symbol);
 
-    for (int64_t c = 0; c < C; ++c) gvalue[c] = squash(n.g, net_input(c, x, symbol), &gslope[c]);
-    for (int64_t b = 0; b < B; ++b) {
-      if (n.input_gate) {
-        const int64_t u = row_in(b) - C;
-        yg[u] = squash(kLogistic, net_input(C + u, x, symbol) + peep(u, b, s), &gate_slope[u]);
-      }
-      if (n.forget_gate) {
-        const int64_t u = row_forget(b) - C;
-        yg[u] = squash(kLogistic, net_input(C + u, x, symbol) + peep(u, b, s), &gate_slope[u]);
-      }
-    }
+    const int64_t late = n.output_gate && n.peepholes ? G - B : G;  // gates that do not wait for the new states
+    for (int64_t u = 0; u < C + late; ++u) z[u] = net_input(u, x, symbol);
+    if (n.peepholes)
+      for (int64_t u = 0; u < late; ++u) z[C + u] += peep(u, u % B, s);
+    squash(n.g, z.data(), gvalue.data(), gslope.data(), C);
+    squash(kLogistic, z.data() + C, yg, gate_slope.data(), late);
     for (int64_t b = 0; b < B; ++b) {
       const double y_in = n.input_gate ? yg[row_in(b) - C] : 1.0;
       const double keep = n.forget_gate ? yg[row_forget(b) - C] : n.carry;
@@ -239,21 +255,16 @@ struct Runner {
         s[c] = keep * s[c] + y_in * gvalue[c];
       }
     }
+    for (int64_t u = late; u < G; ++u) z[C + u] = net_input(C + u, x, symbol) + peep(u, u % B, s);
+    squash(kLogistic, z.data() + C + late, yg + late, gate_slope.data() + late, G - late);
+    squash(n.h, s, hval.data(), hslope.data(), C);
     for (int64_t b = 0; b < B; ++b) {
-      double y_out = 1.0;
-      if (n.output_gate) {
-        const int64_t u = row_out(b) - C;
-        y_out = yg[u] = squash(kLogistic, net_input(C + u, x, symbol) + peep(u, b, s), &gate_slope[u]);
-      }
-      for (int64_t v = 0; v < S; ++v) {
-        const int64_t c = b * S + v;
-        hval[c] = squash(n.h, s[c], &hslope[c]);
-        yc[c] = y_out * hval[c];
-      }
+      const double y_out = n.output_gate ? yg[row_out(b) - C] : 1.0;
+      for (int64_t v = 0; v < S; ++v) yc[b * S + v] = y_out * hval[b * S + v];
     }
   }
 
-  void outputs(const double* x, int32_t symbol, double* y, double* slope) const {
+  void outputs(const double* x, int32_t symbol, double* y, double* slope) {
     for (int64_t k = 0; k < K; ++k) {
       const double* v = V + k * OW;
       double sum = v[OW - 1];
@@ -265,8 +276,9 @@ struct Runner {
           for (int64_t j = 0; j < I; ++j) sum += v[C + j] * x[j];
         }
       }
-      y[k] = squash(n.out, sum, slope + k);
+      zout[k] = sum;
     }
+    squash(n.out, zout.data(), y, slope, K);
   }
 
   void learn(const double* x, int32_t symbol, const double* y, const double* slope, const double* target) {

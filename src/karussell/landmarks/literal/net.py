@@ -194,7 +194,8 @@ class Stream:
     """Sequences that are shown piece by piece; what the net remembers stays from piece to piece.
 
     `fresh` marks the steps before which the net forgets everything; the starts of the sequences if not given. The first
-    step of a stream is always one, unless it `goes_on` with what the net remembers from the stream before.
+    step of a stream is always one, unless it `goes_on` with what the net remembers from the stream before and `fresh`
+    does not name it.
     """
 
     def __init__(
@@ -208,7 +209,7 @@ class Stream:
         self.net, self.sequences, steps = net, sequences, len(sequences.due)
         self._fresh = np.zeros(steps, np.uint8)
         self._fresh[sequences.starts[:-1] if fresh is None else fresh] = 1
-        self._fresh[:1] = not goes_on
+        self._fresh[:1] |= not goes_on
         self._due = np.ascontiguousarray(sequences.due, np.uint8)
         self._rows = np.concatenate([[0], np.cumsum(self._due, dtype=np.int64)])
         self._targets = np.ascontiguousarray(sequences.targets, np.float64)

@@ -108,7 +108,7 @@ def latch(trial: Trial, cell: Cell, lag: int) -> Outcome:
         return window.right(0.25)
 
     cap = trial.cap(10_000, 64)
-    learned = modern.train(net, lambda: last_only(rng, lag), cap, right, loss="classes", rate=1e-2, size=256)
+    learned = modern.train(net, lambda: last_only(rng, lag), cap, right, loss="classes", rate=3e-3, size=256)
     return Outcome(
         learned.strict is not None, learned.strict is not None, learned.strict, {"seen": learned.seen}, learned.curve
     )
