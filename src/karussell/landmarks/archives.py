@@ -23,6 +23,18 @@ def archive(name: str) -> Path:
     return path
 
 
+def timit_folder() -> Path:
+    """The folder `timit` or `TIMIT` of KARUSSELL_DATA, or of the library's own data folder."""
+    folder = Path(os.environ.get("KARUSSELL_DATA") or home() / "data")
+    for name in ("timit", "TIMIT"):
+        if (folder / name).is_dir():
+            return folder / name
+    raise MissingError(
+        f"this arm needs TIMIT, which is not free, and '{folder}' has no folder 'timit'; put the disc's TRAIN and TEST "
+        f"there, or set KARUSSELL_DATA to the folder that holds it"
+    )
+
+
 def text(name: str, member: str) -> str:
     """One member of an archive as text."""
     with zipfile.ZipFile(archive(name)) as file:

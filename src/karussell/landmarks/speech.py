@@ -1,7 +1,10 @@
-"""Spoken digits joined to strings, as the landmarks of speech use them in place of TIMIT, which is not free."""
+"""Spoken digits joined to strings, as the landmarks of speech use them in place of TIMIT, which is not free.
+
+Where KARUSSELL_DATA has a folder `timit`, arms that ask for it run on the original data.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -11,19 +14,29 @@ from torch import Tensor
 from karussell.ctc import ctc_loss, greedy, label_error_rate
 from karussell.data import FilterBank, Utterance, pad
 from karussell.data.digits import split, strings
+from karussell.data.timit import PHONES, fold, timit
+from karussell.data.timit import RATE as TIMIT_RATE
+from karussell.landmarks.archives import timit_folder
 
 BANDS = 26
 BANK = FilterBank(rate=8000, bands=BANDS, hop_ms=20.0)
-SILENCE = 10
+FINE = FilterBank(rate=TIMIT_RATE, bands=BANDS)
+DIGITS = tuple("0123456789")
+SILENCE = len(DIGITS)
 
 
 @dataclass(frozen=True)
 class Speech:
-    """Strings: x [T, 26] each, standing for 20 ms a frame; the digits said; each frame's digit, or 10 for none."""
+    """Strings: x [T, 26] each, standing for 20 ms a frame (TIMIT: 10 ms); what is said; each frame's class.
+
+    Digits: `kinds` 10 labels, and `classes` 11, the last for none. TIMIT: 61 of both, the phones by their names.
+    """
 
     x: tuple[np.ndarray, ...]
-    digits: tuple[tuple[int, ...], ...]
+    labels: tuple[tuple[int, ...], ...]
     frames: tuple[np.ndarray, ...]
+    kinds: int = 10
+    classes: int = SILENCE + 1
 
     def batches(self, rng: np.random.Generator, size: int = 16) -> Iterator[list[int]]:
         """One epoch: every string once, in random batches."""
@@ -42,40 +55,56 @@ class Speech:
 
 
 @cache
-def speech(part: str, *, few: bool = False) -> Speech:
+def speech(part: str, *, few: bool = False, original: bool = False) -> Speech:
     """Strings of 1 to 5 digits from the official split's "train", "valid" or "test" part: seen speakers.
 
     Each band has mean 0 and deviation 1 over the training part. `few` takes enough to show that a program runs.
+    `original` reads TIMIT instead: "train", "test" or "core"; with `few` digits take the phones' names.
     """
-    made, features = _features(part, few)
-    mean, deviation = _scale(few)
+    made, features = _features(part, few, original)
+    mean, deviation = _scale(few, original)
+    names = PHONES if original else DIGITS
+    bank, none = (FINE, PHONES.index("h#")) if original else (BANK, SILENCE)
     return Speech(
         tuple(((f - mean) / deviation).astype(np.float32) for f in features),
-        tuple(tuple(map(int, u.text)) for u in made),
-        tuple(_frames(u, len(f)) for u, f in zip(made, features, strict=True)),
+        tuple(tuple(names.index(segment.text) for segment in u.segments) for u in made),
+        tuple(_frames(u, len(f), names, bank, none) for u, f in zip(made, features, strict=True)),
+        len(names),
+        len(PHONES) if original else SILENCE + 1,
     )
 
 
 @cache
-def _features(part: str, few: bool) -> tuple[list[Utterance], list[np.ndarray]]:
-    recordings = getattr(split(), part)
-    made = strings(recordings[:24] if few else recordings, 1, digits=(1, 5))
-    return made, [BANK(u.samples(8000)) for u in made]
+def _features(part: str, few: bool, original: bool) -> tuple[list[Utterance], list[np.ndarray]]:
+    if original and not few:
+        made = timit(timit_folder(), part)  # type: ignore[arg-type]
+    else:
+        recordings = getattr(split(), "test" if part == "core" else part)
+        made = strings(recordings[:24] if few else recordings, 1, digits=(1, 5))
+    if original and few:
+        made = [replace(u, segments=tuple(replace(s, text=PHONES[int(s.text)]) for s in u.segments)) for u in made]
+    bank, rate = (FINE, TIMIT_RATE) if original else (BANK, 8000)
+    return made, [bank(u.samples(rate)) for u in made]
 
 
 @cache
-def _scale(few: bool) -> tuple[np.ndarray, np.ndarray]:
-    whole = np.concatenate(_features("train", few)[1])
+def _scale(few: bool, original: bool) -> tuple[np.ndarray, np.ndarray]:
+    whole = np.concatenate(_features("train", few, original)[1])
     return whole.mean(0), whole.std(0)
 
 
-def _frames(utterance: Utterance, count: int) -> np.ndarray:
-    """The digit of each frame, by the segments that are known because the string was joined."""
-    found = np.full(count, SILENCE)
-    centre = (np.arange(count) + 0.5) * BANK.frame_seconds
+def _frames(utterance: Utterance, count: int, names: Sequence[str], bank: FilterBank, none: int) -> np.ndarray:
+    """The class of each frame, by the segments; `none` where there is no segment."""
+    found = np.full(count, none)
+    centre = (np.arange(count) + 0.5) * bank.frame_seconds
     for segment in utterance.segments:
-        found[(centre >= segment.start) & (centre < segment.end)] = int(segment.text)
+        found[(centre >= segment.start) & (centre < segment.end)] = names.index(segment.text)
     return found
+
+
+def folded(phones: Sequence[int]) -> tuple[str, ...]:
+    """The 39 classes of numbered phones, as they are scored."""
+    return fold([PHONES[k] for k in phones])
 
 
 EPOCHS = 24
@@ -138,6 +167,6 @@ def best_path(net: torch.nn.Module, data: Speech) -> list[tuple[int, ...]]:
     return [h.tokens for z, lengths in posteriors(net, data) for h in greedy(z, lengths)]
 
 
-def error_rate(wanted: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> float:
+def error_rate(wanted: Sequence[Sequence[int | str]], found: Sequence[Sequence[int | str]]) -> float:
     """Wrong labels as a share of all."""
     return label_error_rate(wanted, found, resamples=1).rate

@@ -28,7 +28,7 @@ def keywords(trial: Trial, cell: Cell, hidden: int, *, both: bool = True) -> Out
     numbers = {digit: k + 1 for k, digit in enumerate(KEYWORDS)}
 
     def labels(data: Speech) -> list[tuple[int, ...]]:
-        return [tuple(numbers[d] for d in digits if d in numbers) for digits in data.digits]
+        return [tuple(numbers[d] for d in digits if d in numbers) for digits in data.labels]
 
     bias = {"f": 1.0} if "f" in cell.gates else None
     net = modern.Net(cell, BANDS, hidden, len(KEYWORDS) + 1, trial.seed, bidirectional=both, gate_bias=bias)
@@ -63,14 +63,14 @@ def hierarchical(trial: Trial, *, joint: bool = True) -> Outcome:
     Letters of the digits' names stand for the phonemes of the paper. Without `joint`, only the upper level has labels.
     """
     train, test = parts(trial)
-    spelled = [tuple(LETTERS.index(c) + 1 for d in digits for c in NAMES[d]) for digits in train.digits]
-    numbered = [tuple(d + 1 for d in digits) for digits in train.digits]
+    spelled = [tuple(LETTERS.index(c) + 1 for d in digits for c in NAMES[d]) for digits in train.labels]
+    numbered = [tuple(d + 1 for d in digits) for digits in train.labels]
     net, rng = Levels(trial.seed), trial.rng(1)
     # what is too long for its frames cannot be spelled: such strings only teach the upper level
     letters = [s if _needs(s) <= len(x) else None for x, s in zip(train.x, spelled, strict=True)]
     lower = (net.letters, letters) if joint else None
     curve = train_ctc(net, train, numbered, trial.cap(EPOCHS, 1), rng, lower=lower)
-    rate = error_rate([tuple(d + 1 for d in digits) for digits in test.digits], best_path(net, test))
+    rate = error_rate([tuple(d + 1 for d in digits) for digits in test.labels], best_path(net, test))
     return Outcome(rate < WRONG, True, rate, {}, curve)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from karussell.data.problems import Sequences
 from karussell.data.problems.reber import continual
 from karussell.landmarks.landmark import ENOUGH, Arm, Claim, Landmark, Outcome, Picture, Rows, Trial, fails, succeeds
+from karussell.landmarks.learning_to_forget import order
 from karussell.landmarks.literal import LiteralLSTM, Shape, Stream
 from karussell.landmarks.window import thinned
 
@@ -153,6 +154,19 @@ LANDMARK = Landmark(
         Arm("no forget gates, reset from outside", lambda t: cerg(t, RESET), "rival", "7,441; 74 %"),
         Arm("no forget gates", lambda t: cerg(t, PLAIN), "control", "0 %"),
         Arm("no forget gates, state decay 0.9", lambda t: cerg(t, FADING), "control", "0 %"),
+        Arm("noisy temporal order, forget bias 5", lambda t: order.single(t, 5.0), "rival"),
+        Arm("noisy temporal order, forget bias 1", lambda t: order.single(t, 1.0), "rival"),
+        Arm("noisy temporal order, no forget gates", lambda t: order.single(t, None), "rival"),
+        Arm(
+            "continual noisy temporal order, forget gates", lambda t: order.continual(t, 1.0), published="18,077; 24 %"
+        ),
+        Arm(
+            "continual noisy temporal order, decayed rate",
+            lambda t: order.continual(t, 1.0, 0.9999),
+            "rival",
+            "22,654; 37 %",
+        ),
+        Arm("continual noisy temporal order, no forget gates", lambda t: order.continual(t, None), "control"),
     ),
     (
         Claim("With forget gates some nets become perfect", succeeds("forget gates", 0.01)),
