@@ -62,3 +62,17 @@ def test_what_cannot_be_seen_or_read_is_said() -> None:
     step = find_step([nanoseconds("2026-01-01", "2026-02-01", "2026-03-01")], "time")
     with pytest.raises(InputError, match="does not lie on the grid of step MS"):
         step.ticks(nanoseconds("2026-01-01", "2026-01-17"))
+
+
+def test_a_step_in_words() -> None:
+    said = {name: Step.named(name).words for name in ("h", "15min", "D", "2W", "MS", "QE", "1", "7")}
+    assert said == {
+        "h": "an hour",
+        "15min": "15 minutes",
+        "D": "a day",
+        "2W": "2 weeks",
+        "MS": "a month",
+        "QE": "a quarter",
+        "1": "1",
+        "7": "7",
+    }

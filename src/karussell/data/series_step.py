@@ -22,6 +22,19 @@ _NAMES = {
     "D": 86400 * _SECOND,
     "W": 7 * 86400 * _SECOND,
 }
+_WORDS = {
+    "s": "second",
+    "min": "minute",
+    "h": "hour",
+    "D": "day",
+    "W": "week",
+    "MS": "month",
+    "ME": "month",
+    "QS": "quarter",
+    "QE": "quarter",
+    "YS": "year",
+    "YE": "year",
+}
 _MONTHS = {"MS": 1, "ME": 1, "M": 1, "QS": 3, "QE": 3, "Q": 3, "YS": 12, "YE": 12, "Y": 12}
 DAY, WEEK, YEAR = 86400 * _SECOND, 7 * 86400 * _SECOND, 31_556_952 * _SECOND
 
@@ -52,6 +65,15 @@ class Step:
             if self.size % length == 0:
                 return f"{self.size // length if self.size > length else ''}{unit}"
         return f"{self.size}ns"
+
+    @property
+    def words(self) -> str:
+        """The step as people say it: an hour, 15 minutes, a month; 1 for plain numbers."""
+        count, unit = re.fullmatch(r"(\d*)(.*)", self.name).groups()  # type: ignore[union-attr]
+        if not unit or unit not in _WORDS:
+            return self.name
+        one = _WORDS[unit]
+        return f"{count} {one}s" if count else f"{'an' if one[0] == 'h' else 'a'} {one}"
 
     @property
     def seconds(self) -> float | None:

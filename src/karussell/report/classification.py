@@ -118,7 +118,7 @@ def _calibration(report: ClassificationReport) -> Html:
     plot = responsive(lambda width: reliability_plot(report.reliability, width), f"Calibration: confidence {said}.")
     error = report.calibration_error
     caption = "Answers by their confidence, and how many of them are right; larger points are more answers. "
-    caption += "On the dashed line the confidence means what it says."
+    caption += "On the dashed line the confidence means what it says; its temperature was found on these same answers."
     if error is not None:
         caption += f" Expected calibration error: {100 * error:.1f}\u202f%."
     return figure(plot, caption)

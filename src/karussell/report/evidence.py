@@ -15,7 +15,7 @@ CHANNELS = 6
 
 def series_evidence(values: np.ndarray, evidence: Sequence[float], width: float) -> Html:
     """Draw measurements [T, C], and under them what each step says: up for the answer, down against it, in nats."""
-    steps = np.arange(len(values))
+    steps, edges = np.arange(len(values)), np.arange(len(values) + 1) - 0.5
     weight = np.asarray(evidence, np.float64)
     with style():
         figure = new_figure(width, 2.5 if width > 5 else 2.9)
@@ -27,7 +27,7 @@ def series_evidence(values: np.ndarray, evidence: Sequence[float], width: float)
         most = float(np.abs(weight).max()) or 1.0
         for sign, colour in ((1, ACCENT), (-1, AGAINST)):
             part = np.where(sign * weight > 0, weight, 0)
-            bottom.fill_between(steps, part, step="mid", color=colour, alpha=0.55, linewidth=0)
+            bottom.fill_between(edges, np.append(part, part[-1]), step="post", color=colour, alpha=0.55, linewidth=0)
             # what matters most is tinted behind the series as well
             for step in np.flatnonzero(sign * weight > 0.25 * most):
                 alpha = 0.3 * abs(weight[step]) / most
@@ -35,6 +35,7 @@ def series_evidence(values: np.ndarray, evidence: Sequence[float], width: float)
         bottom.axhline(0, color=MUTED, linewidth=0.8)
         bottom.set_ylabel("nats")
         bottom.set_xlabel("step")
+        bottom.xaxis.get_major_locator().set_params(integer=True)
         top.spines["bottom"].set_color(LINE)
         top.set_xlim(-0.5, len(values) - 0.5)
         return to_svg(figure)
@@ -63,8 +64,9 @@ def reliability_plot(rows: Sequence[tuple[float, float, int]], width: float) -> 
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
         most = max((count for _, _, count in rows), default=1)
         sizes = [20 + 160 * count / most for _, _, count in rows]
-        axes.plot([sure for sure, _, _ in rows], [right for _, right, _ in rows], color=ACCENT)
-        axes.scatter([sure for sure, _, _ in rows], [right for _, right, _ in rows], s=sizes, color=ACCENT, zorder=3)
+        sure, right = [row[0] for row in rows], [row[1] for row in rows]
+        axes.plot(sure, right, color=ACCENT)
+        axes.scatter(sure, right, s=sizes, color=ACCENT, zorder=3, clip_on=False)
         axes.set_xlim(0, 1.03)
         axes.set_ylim(0, 1.03)
         axes.set_xlabel("confidence")

@@ -179,7 +179,9 @@ def _coverage(rows: Sequence[tuple[float, float]]) -> Html:
         f"{100 * share:.1f}\u202f% lie below the {100 * level:.3g}\u202f% quantile" for level, share in rows
     )
     plot = responsive(lambda width: coverage_plot(rows, width), f"Calibration: {said}.")
-    return figure(plot, f"How many values lie below each quantile: {said}. On the dashed line the levels hold.")
+    caption = f"How many values lie below each quantile: {said}. On the dashed line the levels hold. "
+    caption += "The quantiles were set so on these same values; on later ones they will hold less exactly."
+    return figure(plot, caption)
 
 
 def _by_step(rows: Sequence[tuple[str, tuple[float, ...]]]) -> Html:

@@ -193,6 +193,9 @@ def _panel(axes: "Axes", panel: Panel) -> None:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     elif all(y >= 0 for line in panel.curves for y in line.y):
         axes.set_ylim(bottom=0)
+    if all(x >= 0 for line in panel.curves for x in line.x):
+        # one or two points are no reason for an axis of their own
+        axes.set_xlim(left=0)
     if panel.percent:
         per_cent_axis(axes, "y")
     axes.set_title(panel.title, pad=24)

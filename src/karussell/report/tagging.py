@@ -102,7 +102,9 @@ def _worst(worst: Sequence[TaggedSequence]) -> Html:
 
 
 def _columns(sequence: TaggedSequence, first: int) -> Html:
-    cells = [Html('<span class="pair names"><span>&nbsp;</span><span>truth</span><span>answer</span></span>')]
+    # as high as the lines beside them
+    rows = "<span>&nbsp;</span><span>truth</span><span>answer</span>"
+    cells = [Html(f'<span class="pair names" style="line-height:1.7">{rows}</span>')]
     part = slice(first, first + STEPS)
     for word, truth, answer in zip(sequence.words[part], sequence.truth[part], sequence.answer[part], strict=True):
         kind = "same" if truth == answer else "other"

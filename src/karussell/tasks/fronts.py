@@ -40,7 +40,7 @@ def _train_forecaster(job: Job) -> dict[str, Any]:
         valid, _, _ = read_series(job.valid, table, values=values, step=train.step)
     for note in (*train.notes, *(valid.notes if valid is not None else ())):
         job.say(note)
-    job.say(f"{len(train):,} series, {train.points:,} values, a step is {train.step.name}")
+    job.say(f"{len(train):,} series, {train.points:,} values, a step is {train.step.words}")
     config = overridden(config, {"table": {"time": table.time, "id": table.id, "target": table.target}})
     return train_forecaster(train, valid, job.out, config, overwrite=job.overwrite, progress=job.progress)
 

@@ -66,7 +66,7 @@ def forecaster_page(
     """One HTML file about forecasts from origins [N, 2] of `data`, whose last `held` values they are scored on."""
     config = model.config
     levels = [(level, evaluation["coverage"][f"below_{level:g}"]) for level in config.levels]
-    step = "a number" if model.facts.step.kind == "number" else model.facts.step.name
+    step = "a number" if model.facts.step.kind == "number" else model.facts.step.words
     return forecast_page(
         ForecastReport(
             title=title,

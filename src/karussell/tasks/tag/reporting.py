@@ -12,6 +12,7 @@ from karussell.report.plots import Panel, curve
 from karussell.report.tagging import TaggedSequence, TaggingReport, tagging_page
 from karussell.tasks.config import to_json
 from karussell.tasks.tag.config import TaggerConfig
+from karussell.tasks.tag.score import is_chunked
 from karussell.tasks.tagger import Tagger, held_out
 from karussell.tasks.task import complete
 from karussell.train import Progress
@@ -87,9 +88,10 @@ def _panels(model: Tagger) -> tuple[Panel, ...]:
     history = model.history
     if history is None:
         return ()
+    judged = "1 - F1" if is_chunked(model.labels) else "Error"
     best = [row["epoch"] for row in history.rows if row["step"] == history.best_step and "valid_score" in row]
     mark = float(best[-1]) if best else None
     return (
         Panel("Training loss", (curve(history.rows, "epoch", "loss", "a step"),), mark=mark),
-        Panel("1 - score", (curve(history.rows, "epoch", "valid_score", "held out"),), percent=True, mark=mark),
+        Panel(judged, (curve(history.rows, "epoch", "valid_score", "held out"),), percent=True, mark=mark),
     )
