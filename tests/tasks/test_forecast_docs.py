@@ -1,10 +1,13 @@
-"""The Python on the pages about tasks and forecasting runs as it stands, and their figures are the measured ones."""
+"""What the pages about tasks and forecasting show runs as it stands, and their figures are the measured ones."""
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from karussell.cli import main
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -14,10 +17,17 @@ def test_the_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     if page == "forecast.md":
         pytest.importorskip("pandas", reason="tables of series need pandas")
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, page, "exec"), {})
+    blocks = re.findall(r"```(python|bash)\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    assert any(kind == "python" for kind, _ in blocks)
+    for kind, block in blocks:
+        if kind == "python":
+            exec(compile(block, page, "exec"), {})
+        elif page == "forecast.md" and "pip install" not in block:
+            for line in block.splitlines():
+                # what a shell does with the output is not what is tested
+                _, *words = shlex.split(line.split(">")[0], comments=True)
+                short = ["--epochs", "1", "--epoch_steps", "3", "--hidden", "4", "--device", "cpu"]
+                assert main([*words, *(short if words[0] == "train" else [])]) == 0
 
 
 def test_the_figures_on_the_page_are_those_of_the_result_files() -> None:

@@ -3,6 +3,7 @@
 Long tables have a row a series and time (`unique_id, ds, y`), wide ones a row a time and a column a series.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -159,7 +160,10 @@ def times_of(column: Any, name: str, row: int) -> np.ndarray:
         try:
             made = pandas.to_datetime(words, errors="coerce", utc=bool(words.iloc[0][10:].count("+")), format="ISO8601")
             if made.isna().any():
-                made = pandas.to_datetime(words, errors="coerce", format=_guessed(words.iloc[0]))
+                with warnings.catch_warnings():
+                    # what cannot be read is said below, in one sentence
+                    warnings.simplefilter("ignore", UserWarning)
+                    made = pandas.to_datetime(words, errors="coerce", format=_guessed(words.iloc[0]))
         except ValueError as error:
             raise InputError(
                 f"column {name!r}: the times cannot be read ({error}); write all of them in one way"
