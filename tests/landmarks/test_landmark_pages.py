@@ -35,6 +35,7 @@ def test_committed_result_is_of_this_program(name: str) -> None:
     again = assemble(chosen, found.rows)
     assert found.arms == again.arms
     assert found.claims == again.claims
+    assert found.tables == again.tables
 
 
 def test_pages_are_made_from_the_results() -> None:

@@ -1,5 +1,6 @@
 """Every landmark's program runs, and the runner resumes, keeps to its budget and compares."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import pytest
 
 from karussell import landmarks
 from karussell.errors import InputError
-from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails, near, succeeds
+from karussell.landmarks.docs import result_part
+from karussell.landmarks.fresh import compared
+from karussell.landmarks.gallery import gallery
+from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Table, Trial, below, fails, near, succeeds
 from karussell.landmarks.result import Result
 
 
@@ -76,3 +80,39 @@ def test_agreement(tmp_path: Path) -> None:
 def test_a_file_of_something_else_is_refused() -> None:
     with pytest.raises(InputError, match="is no result of a landmark"):
         Result.from_json("{}", "x.json")
+
+
+def test_arms_that_stand_apart_are_run_where_they_are_named(tmp_path: Path) -> None:
+    arms = (Arm("a", lambda _: Outcome(True, True, 1.0)), Arm("b", lambda _: Outcome(True, True, 2.0), apart=True))
+    one = dataclasses.replace(small([]), arms=arms, claims=())
+    assert [len(rows) for rows in landmarks.run(one, tmp_path, seeds=1, say=lambda _: None).rows.values()] == [1, 0]
+    named = landmarks.run(one, tmp_path, seeds=1, arms=["b"], say=lambda _: None)
+    assert [len(rows) for rows in named.rows.values()] == [1, 1]
+    assert [len(rows) for rows in landmarks.run(one, None, smoke=True, say=lambda _: None).rows.values()] == [1, 1]
+
+
+def test_tables_follow_from_the_rows(tmp_path: Path) -> None:
+    table = Table("Seeds", ("arm", "seeds"), (("a", "6"),), "How many.")
+    chosen = dataclasses.replace(small([]), tables=lambda rows: [table] if len(rows["a"]) == 6 else [])
+    result = landmarks.run(chosen, tmp_path, say=lambda _: None)
+    assert result.tables == (table,)
+    assert Result.from_json(result.to_json()).tables == (table,)
+    assert "| a | 6 |" in result_part(result)
+    assert "How many." in gallery([result])
+
+
+def test_fresh_seeds_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = landmarks.run(small([]), tmp_path / "before", say=lambda _: None)
+    landmarks.run(small([]), tmp_path / "fresh" / "small", first=100, say=lambda _: None)
+    monkeypatch.setattr("karussell.landmarks.fresh.NAMES", ("small",))
+    monkeypatch.setattr("karussell.landmarks.fresh.committed", lambda _: before)
+    found = compared(tmp_path / "fresh")
+    assert [(entry["arm"], entry["seeds"]) for entry in found] == [("a", "100-105"), ("b", "100-104")]
+    assert not found[0]["agrees"]
+    assert found[0]["fisher"] == 1.0
+    (tmp_path / "same").mkdir()
+    (tmp_path / "before").rename(tmp_path / "same" / "small")
+    with pytest.raises(InputError, match="run others with --first"):
+        compared(tmp_path / "same")
+    with pytest.raises(InputError, match="has no NAME/result"):
+        compared(tmp_path / "nothing")

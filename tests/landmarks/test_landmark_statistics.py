@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from karussell.landmarks.landmark import Row
+from karussell.landmarks.odyssey.importance import shares
 from karussell.landmarks.statistics import deviation, fisher, incomplete_beta, welch
 from karussell.landmarks.window import Window, thinned, until
 
@@ -56,3 +58,24 @@ def test_window_and_until() -> None:
     learned = until(step, 100, lambda w: w.right(0.1), lambda w: w.right(0.3), size=2)
     assert (learned.reached, learned.strict, learned.seen) == (6, 8, 8)
     assert thinned([(float(k), 1.0) for k in range(100)], 10)[-1] == (99.0, 1.0)
+
+
+def drawn(seed: int, variant: int, noise_matters: float = 0.0) -> Row:
+    rng = np.random.default_rng(seed)
+    rate, units, noise = rng.uniform(-3.5, -1.5), int(2 ** rng.uniform(3.0, 5.5)), rng.choice([0.0, 0.1])
+    value = 10 ** ((rate + 2.5) ** 2 + 0.01 * variant + noise_matters * noise)
+    return Row("arm", seed, True, True, value, {"log10 learning rate": rate, "units": units, "noise": noise}, 1.0)
+
+
+def test_the_hyper_parameter_that_matters_is_named() -> None:
+    """A score made of the learning rate alone belongs to it alone; with noise beside it both have their share."""
+    found = shares([[drawn(seed, k) for seed in range(20)] for k in range(3)])
+    assert found is not None
+    parts, fit = found
+    assert fit == pytest.approx(1.0, abs=1e-9)
+    assert parts["learning rate"] == pytest.approx(1.0, abs=0.01)
+    assert max(parts["units"], parts["noise on the input"], parts["variant"]) < 0.01
+    found = shares([[drawn(seed, k, 5.0) for seed in range(20)] for k in range(3)])
+    assert found is not None
+    assert 0.05 < found[0]["noise on the input"] < 1
+    assert shares([[drawn(seed, 0) for seed in range(7)]]) is None

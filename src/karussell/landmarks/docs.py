@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from karussell.landmarks.fresh import stored
 from karussell.landmarks.result import STATES, Result, count, figure, number
 from karussell.landmarks.statistics import mean
 from karussell.landmarks.table import COLUMNS, lines, sections, seeds
@@ -37,7 +38,7 @@ BEGIN, END = "<!-- made from result.json -->", "<!-- end -->"
 
 def page(found: Sequence[Result]) -> str:
     """The whole page."""
-    parts = [INTRO, *_table(COLUMNS, [tuple(map(_cell, row)) for row in lines(found)]), ""]
+    parts = [INTRO, *_table(COLUMNS, [tuple(map(_cell, row)) for row in lines(found)]), "", *_fresh()]
     for result in found:
         said = sections(result.name)
         parts += [f"## {result.head['title']}", "", result.head["claim"], "", *result_part(result), ""]
@@ -89,6 +90,29 @@ def readme(text: str, result: Result) -> str:
     if BEGIN not in text:
         raise ValueError(f"{result.name}: its README has no part between {BEGIN} and {END}")
     return re.sub(re.escape(BEGIN) + r".*?" + re.escape(END), lambda _: made, text, flags=re.DOTALL)
+
+
+def _fresh() -> list[str]:
+    found = stored()
+    if not found:
+        return []
+    agree = sum(entry["agrees"] for entry in found)
+    said = [
+        "## Fresh seeds",
+        "",
+        f"{agree} of {len(found)} arms, run again with other seeds, agree with the committed result "
+        "(Welch's test on means, Fisher's on successes, p > 0.01):",
+        "",
+        "```sh",
+        "karussell landmarks run NAME --arms ARM ... --first 100 --out runs/fresh/NAME",
+        "python -m karussell.landmarks fresh runs/fresh",
+        "```",
+        "",
+    ]
+    keys = ("landmark", "arm", "committed", "fresh", "seeds", "welch", "fisher")
+    head = (*keys[:5], "Welch p", "Fisher p", "agrees")
+    rows = [(*(_cell(str(entry[k])) for k in keys), "yes" if entry["agrees"] else "**no**") for entry in found]
+    return [*said, *_table(head, rows), ""]
 
 
 def _time(result: Result) -> str:

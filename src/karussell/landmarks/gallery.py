@@ -1,8 +1,9 @@
 """The gallery: one HTML page that stands on its own, with claim, picture, number and control for each landmark."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
+from typing import Any
 
 from karussell.landmarks.landmark import Row, Table
 from karussell.landmarks.result import STATES, Result, count, figure, number
@@ -62,8 +63,7 @@ def _landmark(result: Result) -> Html:
     ]
     if said.get("Task"):
         parts.append(Html(f"<p>{text(_plain(said['Task']))}</p>"))
-    if any(result.rows.values()):
-        parts.append(_strips(result))
+    parts += _strips(result)
     for picture in result.pictures:
         curves = tuple(Curve(name, tuple(x), tuple(y)) for name, x, y in picture.curves)
         panel = Panel("", curves, picture.x_label, picture.percent, picture.log, tuple(picture.levels))
@@ -75,12 +75,17 @@ def _landmark(result: Result) -> Html:
     return join(parts)
 
 
-def _strips(result: Result) -> Html:
-    """One line an arm: its runs as dots on a common scale, the published figure as a dash."""
-    values = [row.value for rows in result.rows.values() for row in rows if row.value is not None]
-    marks = [
-        p for arm in result.arms if result.rows[arm["name"]] and (p := leading_number(arm["published"])) is not None
-    ]
+def _strips(result: Result) -> list[Html]:
+    """Runs as dots, a line an arm, the published figure as a dash; a scale for each kind of figure."""
+    arms = [arm for arm in result.arms if result.rows[arm["name"]]]
+    kinds = dict.fromkeys(arm["figure"] for arm in arms)
+    last = next(reversed(kinds), None)
+    return [_scaled(result, kind, [arm for arm in arms if arm["figure"] == kind], last=kind == last) for kind in kinds]
+
+
+def _scaled(result: Result, kind: str, arms: Sequence[Mapping[str, Any]], *, last: bool) -> Html:
+    values = [row.value for arm in arms for row in result.rows[arm["name"]] if row.value is not None]
+    marks = [p for arm in arms if (p := leading_number(arm["published"])) is not None]
     low, high = min([*values, *marks], default=0.0), max([*values, *marks], default=1.0)
     log = low > 0 and high / low > 15
 
@@ -88,15 +93,11 @@ def _strips(result: Result) -> Html:
         a, b, v = (math.log(low), math.log(high), math.log(value)) if log else (low, high, value)
         return 50.0 if b == a else 100 * (v - a) / (b - a)
 
-    lines = []
-    for arm in result.arms:
-        rows = result.rows[arm["name"]]
-        if rows:
-            lines.append(_strip(arm["name"], arm["role"], arm["published"], rows, place))
+    lines = [_strip(arm["name"], arm["role"], arm["published"], result.rows[arm["name"]], place) for arm in arms]
     scale = f"{number(low)} to {number(high)}{', logarithmic' if log else ''}" if values else "no run has a value"
-    caption = (
-        f"{result.head['figure'][:1].upper()}{result.head['figure'][1:]}: {scale}. Criterion: {result.head['strict']}."
-    )
+    caption = f"{kind[:1].upper()}{kind[1:]}: {scale}."
+    if last:
+        caption += f" Criterion: {result.head['strict']}."
     return captioned(Html(f'<div class="strips">\n{join(lines)}\n</div>'), caption)
 
 

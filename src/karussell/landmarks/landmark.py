@@ -51,6 +51,7 @@ class Arm:
     published  the published figure in words, empty where there is none
     seeds      how many are run if nobody says otherwise
     apart      run only where it is named: it needs data that cannot be had for free
+    figure     what its `value` is, where that is not what it is in the other arms
     """
 
     name: str
@@ -59,6 +60,7 @@ class Arm:
     published: str = ""
     seeds: int = 5
     apart: bool = False
+    figure: str = ""
 
 
 @dataclass(frozen=True)

@@ -75,10 +75,7 @@ class Result:
                 entry["curves"] = tuple(tuple(c) for c in entry["curves"])
                 entry["levels"] = tuple(tuple(v) for v in entry["levels"])
                 pictures.append(Picture(**entry))
-            tables = []
-            for entry in whole["tables"]:
-                entry["head"], entry["lines"] = tuple(entry["head"]), tuple(map(tuple, entry["lines"]))
-                tables.append(Table(**entry))
+            tables = [_fixed(Table(**entry)) for entry in whole["tables"]]
             return cls(
                 whole["name"],
                 {key: whole[key] for key in HEAD},
@@ -103,13 +100,20 @@ def assemble(landmark: Landmark, rows: Mapping[str, tuple[Row, ...]], pictures: 
     return Result(
         landmark.name,
         {key: getattr(landmark, key) for key in HEAD},
-        tuple({"name": a.name, "role": a.role, "published": a.published} for a in landmark.arms),
+        tuple(
+            {"name": a.name, "role": a.role, "published": a.published, "figure": a.figure or landmark.figure}
+            for a in landmark.arms
+        ),
         {arm.name: rows.get(arm.name, ()) for arm in landmark.arms},
         tuple((claim.text, claim.check(rows), claim.control) for claim in landmark.claims),
         pictures,
         machine(),
-        () if landmark.tables is None else tuple(landmark.tables(rows)),
+        tuple(_fixed(table) for table in landmark.tables(rows)) if landmark.tables else (),
     )
+
+
+def _fixed(table: Table) -> Table:
+    return Table(table.title, tuple(table.head), tuple(map(tuple, table.lines)), table.caption)
 
 
 def machine() -> dict[str, str]:

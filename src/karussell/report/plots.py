@@ -191,6 +191,9 @@ def _panel(axes: "Axes", panel: Panel) -> None:
         axes.set_yscale("log")
         # plain numbers: mathematical markup is not for text in a page
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        values = [y for line in panel.curves for y in line.y if y > 0]
+        between = "25" if values and max(values) < 20 * min(values) else ""
+        axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in between else "")
     elif all(y >= 0 for line in panel.curves for y in line.y):
         axes.set_ylim(bottom=0)
     if all(x >= 0 for line in panel.curves for x in line.x):

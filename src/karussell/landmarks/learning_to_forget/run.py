@@ -154,9 +154,9 @@ LANDMARK = Landmark(
         Arm("no forget gates, reset from outside", lambda t: cerg(t, RESET), "rival", "7,441; 74 %"),
         Arm("no forget gates", lambda t: cerg(t, PLAIN), "control", "0 %"),
         Arm("no forget gates, state decay 0.9", lambda t: cerg(t, FADING), "control", "0 %"),
-        Arm("noisy temporal order, forget bias 5", lambda t: order.single(t, 5.0), "rival"),
-        Arm("noisy temporal order, forget bias 1", lambda t: order.single(t, 1.0), "rival"),
-        Arm("noisy temporal order, no forget gates", lambda t: order.single(t, None), "rival"),
+        Arm("noisy temporal order, forget bias 5", lambda t: order.single(t, 5.0), "rival", figure=order.SEQUENCES),
+        Arm("noisy temporal order, forget bias 1", lambda t: order.single(t, 1.0), "rival", figure=order.SEQUENCES),
+        Arm("noisy temporal order, no forget gates", lambda t: order.single(t, None), "rival", figure=order.SEQUENCES),
         Arm(
             "continual noisy temporal order, forget gates", lambda t: order.continual(t, 1.0), published="18,077; 24 %"
         ),

@@ -13,10 +13,15 @@ from karussell.data.problems import adding
 from karussell.landmarks import modern
 from karussell.landmarks.archives import chorales
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Rows, Trial
+from karussell.landmarks.odyssey.importance import importance
 from karussell.landmarks.statistics import mean
 
 SETTINGS = 20
 ENOUGH = {"adding": 0.04, "chorales": 9.5}
+FIGURES = {
+    "adding": "adding: mean error",
+    "chorales": "chorales: negative log-likelihood a step",
+}
 
 
 def setting(trial: Trial) -> tuple[float, int, float]:
@@ -123,6 +128,12 @@ def none_better(rows: Rows) -> bool | None:
     return None if all(f is None for f in found) else not any(found)
 
 
+def arm(task: str, run: Callable[[Trial, Cell], Outcome], variant: str) -> Arm:
+    """A variant on a task, over all settings."""
+    cell = ODYSSEY[variant]
+    return Arm(f"{task}, {variant}", lambda trial: run(trial, cell), seeds=SETTINGS, figure=FIGURES[task])
+
+
 LANDMARK = Landmark(
     "odyssey",
     "A search space odyssey",
@@ -130,11 +141,11 @@ LANDMARK = Landmark(
     "Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber, LSTM: a search space odyssey, TNNLS 28(10), 2017",
     "None of eight variants is significantly better than vanilla LSTM; forget gate and output activation matter most.",
     "5,400 runs, 15 years of computing; JSB chorales: best log-likelihood -8.38 (from memory, medium confidence)",
-    "adding: mean error; chorales: negative log-likelihood a step",
+    FIGURES["adding"],
     "adding: mean error below 0.04; chorales: below 9.5 nats a step",
     (
-        *(Arm(f"adding, {v}", partial(add, cell=cell), seeds=SETTINGS) for v, cell in ODYSSEY.items()),
-        *(Arm(f"chorales, {v}", partial(compose, cell=cell), seeds=SETTINGS) for v, cell in ODYSSEY.items()),
+        *(arm("adding", add, v) for v in ODYSSEY),
+        *(arm("chorales", compose, v) for v in ODYSSEY),
         Arm("adding, plain RNN", partial(add, cell=RNN), "control", seeds=SETTINGS),
     ),
     (
@@ -143,4 +154,5 @@ LANDMARK = Landmark(
         Claim("Without the output activation it is worse, on chorales", worse("chorales", "NOAF")),
         Claim("A plain net is worse on adding", worse("adding", "plain RNN")),
     ),
+    tables=lambda rows: importance(rows, tuple(ENOUGH), tuple(ODYSSEY)),
 )
