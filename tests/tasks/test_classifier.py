@@ -20,6 +20,7 @@ from karussell.tasks.classify.reporting import train_classifier
 from karussell.tasks.classify.score import mean_recall, share_interval
 from karussell.tasks.config import from_json, to_json
 from karussell.tasks.sequences.inputs import Inputs
+from karussell.tasks.sequences.words import UNKNOWN
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,21 @@ def test_validation_series_never_enter_the_scaling(tmp_path: Path) -> None:
     one = Classifier.fit(waves(12, 1), waves(6, 2), tmp_path / "a", short)
     other = Classifier.fit(waves(12, 1), wild, tmp_path / "b", short)
     assert one.inputs.to_json() == other.inputs.to_json()
+
+
+def test_a_word_seen_only_in_the_test_set_stays_unknown(tmp_path: Path) -> None:
+    short = replace(QUESTIONS, train=replace(QUESTIONS.train, epochs=1))
+    valid = [Example("v", columns=(("Which", "village", "?"),), label="place")]
+    model = Classifier.fit(questions(12, 1), valid, tmp_path, short)
+    assert {"which", "village"}.isdisjoint(model.inputs.columns[0].known)
+    before, floor = model.inputs.to_json(), model.floor.to_json()
+    new = Example("new", columns=(("Where", "Zagreb", "?"),), label="village")
+    model.evaluate([new])
+    assert (model.inputs.to_json(), model.floor.to_json()) == (before, floor)
+    assert model.inputs(new).numbers[1, 0] == UNKNOWN
+    # two such words whose letters are as unknown are one word
+    one, other = (Example("q", columns=(("Where", word, "?"),)) for word in ("ŽŽŽ", "ÅÅÅ"))
+    torch.testing.assert_close(model.probabilities([one]), model.probabilities([other]), rtol=0, atol=0)
 
 
 def test_what_was_saved_answers_the_same(model: Classifier, folder: Path, tmp_path: Path) -> None:
