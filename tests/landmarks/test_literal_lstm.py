@@ -147,6 +147,21 @@ def test_a_stream_in_pieces_is_the_stream() -> None:
     np.testing.assert_allclose(pieces.weights, whole.weights, rtol=1e-12)
 
 
+def test_a_stream_that_goes_on_is_reset_where_it_is_told() -> None:
+    """What a net remembers from the stream before is kept, unless the first step is named as a fresh one."""
+    rng = np.random.default_rng(0)
+    before, after = continual(rng, 3), continual(rng, 3)
+    net = LiteralLSTM(COUNTS[-3][0], 2, rate=0.5)
+    nothing, first = np.zeros(0, np.int64), np.zeros(1, np.int64)
+    alone = net.run(after, "never", fresh=first).copy()
+    found = []
+    for fresh in (first, nothing):
+        net.run(before, "never", fresh=first)
+        found.append(Stream(net, after, fresh, goes_on=True).advance("never")[1].copy())
+    np.testing.assert_array_equal(found[0], alone)
+    assert np.abs(found[1] - alone).max() > 1e-3
+
+
 def test_a_stream_stops_at_the_first_wrong_answer() -> None:
     sequences = continual(np.random.default_rng(0), 50)
     net = LiteralLSTM(COUNTS[-3][0], 2, rate=0.5)
