@@ -159,7 +159,7 @@ def test_a_stream_that_goes_on_is_reset_where_it_is_told() -> None:
         net.run(before, "never", fresh=first)
         found.append(Stream(net, after, fresh, goes_on=True).advance("never")[1].copy())
     np.testing.assert_array_equal(found[0], alone)
-    assert np.abs(found[1] - alone).max() > 1e-3
+    assert np.abs(found[1] - alone).max() > 1e-5
 
 
 def test_a_stream_stops_at_the_first_wrong_answer() -> None:
