@@ -62,6 +62,8 @@ def test_rows_after_the_history_are_scored_and_nothing_else(folder: Path, capsys
     words = ("evaluate", folder / "model", folder / "later.csv", "--history", folder / "sales.csv", "--json")
     found = json.loads(say(capsys, *words)[1])
     assert (found["windows"], found["series"]) == (2 * 7, 2)
+    share = 100 * found["coverage"]["inside_0.8"]
+    assert f"the 80 % interval holds {share:.1f} % of the values" in say(capsys, *words[:-1])[1]
 
 
 REPAIRS = {

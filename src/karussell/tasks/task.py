@@ -125,8 +125,13 @@ class Score:
 
 
 def lines(evaluation: Mapping[str, Any]) -> list[str]:
-    """What is printed of an evaluation: every score beside its floor."""
-    return [Score.from_json(values).line() for values in evaluation["scores"]]
+    """What is printed of an evaluation: every score beside its floor, and of forecasts what their intervals hold."""
+    found = [Score.from_json(values).line() for values in evaluation["scores"]]
+    for name, share in evaluation.get("coverage", {}).items():
+        kind, _, width = name.partition("_")
+        if kind == "inside":
+            found.append(f"the {100 * float(width):g} % interval holds {100 * share:.1f} % of the values")
+    return found
 
 
 def seconds(budget: str) -> float:
