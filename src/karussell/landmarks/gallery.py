@@ -47,8 +47,9 @@ def _styled(page: Page) -> str:
 
 def _how_to_read() -> Html:
     return Html(
-        '<p class="lead reading">A dot is one run; runs differ in their seed alone. A dash on the scale is the '
-        "published figure. A cross at the end counts runs that did not meet the criterion. "
+        '<p class="lead reading">A dot is one run; runs differ in their seed alone; a hollow dot did not meet '
+        "the criterion. A dash on the scale is the published figure. A cross at the end counts runs that have no "
+        "figure, because they never met it. A control has to fail; a rival is another method, for comparison. "
         "<b>Literal</b> is the learning rule of the papers of 1997 to 2002, <b>Adam</b> the same nets as one trains "
         "them today.</p>"
     )

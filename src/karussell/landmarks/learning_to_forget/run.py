@@ -16,7 +16,7 @@ PERFECT = 1_000_000
 GOOD = 1000
 STREAMS = 30_000
 STRINGS = 4000
-SYMBOLS = 5_000_000
+SYMBOLS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ LANDMARK = Landmark(
     "with state decay none; without forget gates but reset from outside 74 % perfect (7,441)",
     "training streams until perfect",
     "perfect: a million symbols right in a row, mean of 10 test streams, within 30,000 training "
-    "streams and 5 million symbols",
+    "streams and 20 million symbols",
     (
         Arm("forget gates", lambda t: cerg(t, FORGET), published="18,889; 18 %"),
         Arm("forget gates, decayed rate", lambda t: cerg(t, DECAYED), published="14,087; 62 %"),

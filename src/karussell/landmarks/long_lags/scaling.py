@@ -20,7 +20,7 @@ def pictures(rows: Rows, smoke: bool) -> list[Picture]:  # noqa: ARG001 - there 
     """Sequences to the criterion by lag."""
     lags = [q for q, p in SCALING if q == p]
     curves = [("published", list(map(float, lags)), [float(SCALING[q, q][0]) for q in lags])]
-    for name, suffix in (("literal", "literal"), ("without gate links", "without gate links")):
+    for name, suffix in (("literal", "literal"), ("no gate links", "without gate links")):
         points = []
         for q in lags:
             found = [row.value for row in rows.get(f"2c, q={q}, p={q}, {suffix}", ()) if row.value is not None]
