@@ -27,9 +27,10 @@ def test_the_examples_and_the_commands_run(
             continue
         for line in block.splitlines():
             _, *words = shlex.split(line, comments=True)
-            # a training as it is called, but for its length
-            short = ["--epochs", "1", "--hidden", "4", "--device", "cpu"] if words[0] == "train" else []
-            assert main([*words, *short]) == 0, capsys.readouterr().err
+            # a training as it is called, but for its length and size
+            short = ["--epochs", "1", "--hidden", "4", "--device", "cpu"]
+            short += ["--members", "2", "--network.channels", "[4]"] if page == "classify.md" else []
+            assert main([*words, *(short if words[0] == "train" else [])]) == 0, capsys.readouterr().err
 
 
 def test_the_figures_are_those_of_the_result_files() -> None:
