@@ -1,6 +1,7 @@
 """Adding, 1997, experiment 4: the sum of two marked numbers among hundreds."""
 
 from karussell.cells import LSTM, RNN
+from karussell.landmarks.curves import learning
 from karussell.landmarks.landmark import Arm, Claim, Landmark, fails, near, succeeds
 from karussell.landmarks.marked_numbers import REACHED, STRICT, Task, literal, today
 
@@ -32,4 +33,15 @@ LANDMARK = Landmark(
         Claim("A plain recurrent net fails, even loosely", fails("T=100, plain RNN, Adam", loosely=True)),
     ),
     reached=REACHED,
+    pictures=learning(
+        "Mean error of the output while learning",
+        "sequences",
+        {
+            "T=100, literal": "literal",
+            "T=500, literal": "literal, T=500",
+            "T=100, LSTM, Adam": "LSTM, Adam",
+            "T=100, plain RNN, Adam": "plain RNN, Adam",
+        },
+        log=True,
+    ),
 )

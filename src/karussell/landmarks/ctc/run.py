@@ -8,6 +8,7 @@ import torch
 from karussell.cells import LSTM
 from karussell.ctc.search import Beam, Decoder, Writing
 from karussell.landmarks import modern
+from karussell.landmarks.curves import learning
 from karussell.landmarks.framewise.run import targets
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails
 from karussell.landmarks.speech import (
@@ -109,5 +110,10 @@ LANDMARK = Landmark(
         Claim("CTC is better than the framewise hybrid", below("CTC, best path", "framewise hybrid")),
         Claim("Prefix search is no worse than the best path", below("CTC, prefix search", "CTC, best path", 1.0001)),
         Claim("From the labels of other strings nothing is learned", fails("CTC, labels of other strings")),
+    ),
+    pictures=learning(
+        "Loss a string on the training set",
+        "epoch",
+        {"CTC, best path": "CTC", "CTC, labels of other strings": "labels of others"},
     ),
 )

@@ -4,6 +4,7 @@ from functools import partial
 
 from karussell.cells import LSTM
 from karussell.landmarks import modern
+from karussell.landmarks.curves import learning
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails
 from karussell.landmarks.speech import BANDS, EPOCHS, best_path, error_rate, folded, speech, train_ctc
 
@@ -65,4 +66,5 @@ LANDMARK = Landmark(
         Claim("Both directions are better than one, at three layers", below(name(3, True), name(3, False))),
         Claim("Untrained it recognises nothing", fails("3 layers, both directions, untrained")),
     ),
+    pictures=learning("Loss a string on the training set", "epoch", {name(n, True): f"{n} deep" for n in (1, 2, 3, 5)}),
 )

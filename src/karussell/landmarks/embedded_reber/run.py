@@ -10,6 +10,7 @@ from karussell.cells import LSTM, RNN, Cell
 from karussell.data.problems import Sequences
 from karussell.data.problems.reber import SYMBOLS, sets
 from karussell.landmarks import modern
+from karussell.landmarks.curves import learning
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, fails, near, succeeds
 from karussell.landmarks.literal import LiteralLSTM, Shape
 
@@ -134,4 +135,16 @@ LANDMARK = Landmark(
         Claim("Error that flows back one step only does not suffice", fails("Elman's rule")),
     ),
     reached="the symbol at the long lag is right in all 512 strings",
+    pictures=learning(
+        "Strings that are not yet right",
+        "strings",
+        {
+            "3x2, lr 0.5, literal": "lr 0.5",
+            "3x2, lr 0.2, literal": "lr 0.2",
+            "3x2, lr 0.1, literal": "lr 0.1",
+            "LSTM, Adam": "LSTM, Adam",
+            "Elman's rule": "Elman",
+        },
+        percent=True,
+    ),
 )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from karussell.cells import LSTM, RNN, Cell
 from karussell.landmarks import modern
+from karussell.landmarks.curves import learning
 from karussell.landmarks.landmark import ENOUGH as ENOUGH_SEEDS
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Rows, Trial
 from karussell.landmarks.speech import BANDS, Speech, speech
@@ -130,5 +131,14 @@ LANDMARK = Landmark(
                 None if not r.get("BLSTM, shuffled labels") else not any(x.strict for x in r["BLSTM, shuffled labels"])
             ),
         ),
+    ),
+    pictures=learning(
+        "Test frames that are right",
+        "epoch",
+        {
+            name: name.replace(" labels", "")
+            for name in ("BLSTM", "LSTM", "BRNN", "RNN", "MLP, 11 frames", "BLSTM, shuffled labels")
+        },
+        percent=True,
     ),
 )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from karussell.landmarks.archives import arrays
+from karussell.landmarks.curves import learning
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails, succeeds
 from karussell.train.randomness import keyed
 
@@ -111,5 +112,13 @@ LANDMARK = Landmark(
         Claim("A plain net of 100 layers does not", fails("plain, depth 100")),
         Claim("Plain nets of 50 layers are worse than highway nets", below("highway, depth 50", "plain, depth 50")),
         Claim("Nothing is learned from shuffled labels", fails("highway, depth 10, shuffled labels")),
+    ),
+    pictures=learning(
+        "Training loss",
+        "update",
+        {
+            **{f"highway, depth {d}": f"highway {d}" for d in DEPTHS},
+            **{f"plain, depth {d}": f"plain {d}" for d in DEPTHS[2:]},
+        },
     ),
 )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from karussell.cells import LSTM, RNN, Cell
 from karussell.landmarks import modern
+from karussell.landmarks.curves import learning
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails, succeeds
 from karussell.landmarks.speech import BANDS, EPOCHS, Speech, best_path, error_rate, speech, train_ctc
 
@@ -104,5 +105,15 @@ LANDMARK = Landmark(
             "Labels for the lower level help",
             below("hierarchy, letters then digits", "hierarchy, digits alone labelled"),
         ),
+    ),
+    pictures=learning(
+        "Loss a string on the training set",
+        "epoch",
+        {
+            "keywords, BLSTM": "BLSTM",
+            "keywords, plain RNN, one direction": "plain RNN",
+            "hierarchy, letters then digits": "hierarchy",
+            "hierarchy, digits alone labelled": "digits alone",
+        },
     ),
 )

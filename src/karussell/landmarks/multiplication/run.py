@@ -1,6 +1,7 @@
 """Multiplication, 1997, experiment 5: the product of two marked numbers, which a carousel does not get for free."""
 
 from karussell.cells import LSTM, RNN
+from karussell.landmarks.curves import learning
 from karussell.landmarks.landmark import Arm, Claim, Landmark, fails, near, succeeds
 from karussell.landmarks.marked_numbers import REACHED, Task, literal, today
 
@@ -30,4 +31,14 @@ LANDMARK = Landmark(
         Claim("A plain recurrent net fails, even loosely", fails("T=100, plain RNN, Adam", loosely=True)),
     ),
     reached=REACHED,
+    pictures=learning(
+        "Mean error of the output while learning",
+        "sequences",
+        {
+            "T=100, n=140, literal": "literal",
+            "T=100, LSTM, Adam": "LSTM, Adam",
+            "T=100, plain RNN, Adam": "plain RNN, Adam",
+        },
+        log=True,
+    ),
 )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from karussell.landmarks.landmark import Row, Rows, Table
+from karussell.landmarks.landmark import Picture, Row, Rows, Table
 
 LEAST = 8
 """Settings below which nothing is fitted."""
@@ -70,3 +70,15 @@ def importance(rows: Rows, tasks: Sequence[str], variants: Sequence[str]) -> lis
     head = ("task", "learning rate", "units", "noise on the input", "variant", "R^2 of the fit", "settings")
     caption = "Share of the variance of log10 of the score: an additive fit, quadratic in learning rate and units."
     return [Table("Which hyper-parameters matter", head, lines, caption)] if lines else []
+
+
+def by_rate(rows: Rows, task: str, variants: Sequence[str]) -> list[Picture]:
+    """The score of some variants by the learning rate that was drawn."""
+    curves = []
+    for variant in variants:
+        found = [row for row in rows.get(f"{task}, {variant}", ()) if row.value is not None]
+        points = sorted((float(row.measures["log10 learning rate"] or 0.0), float(row.value or 0.0)) for row in found)
+        if len(points) > 1:
+            curves.append((variant, [x for x, _ in points], [y for _, y in points]))
+    caption = "V is vanilla LSTM; NFG has no forget gate, NOAF no output activation, CIFG couples its gates."
+    return [Picture(f"Score by learning rate, {task}", "log10 of the learning rate", curves, caption)] if curves else []

@@ -13,7 +13,7 @@ from karussell.data.problems import adding
 from karussell.landmarks import modern
 from karussell.landmarks.archives import chorales
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Rows, Trial
-from karussell.landmarks.odyssey.importance import importance
+from karussell.landmarks.odyssey.importance import by_rate, importance
 from karussell.landmarks.statistics import mean
 
 SETTINGS = 20
@@ -155,4 +155,5 @@ LANDMARK = Landmark(
         Claim("A plain net is worse on adding", worse("adding", "plain RNN")),
     ),
     tables=lambda rows: importance(rows, tuple(ENOUGH), tuple(ODYSSEY)),
+    pictures=lambda rows, _: [p for task in ENOUGH for p in by_rate(rows, task, ("V", "NFG", "NOAF", "CIFG"))],
 )

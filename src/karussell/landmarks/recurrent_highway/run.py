@@ -9,6 +9,7 @@ import torch
 from karussell.cells import RNN, Cell
 from karussell.cells.highway import highway
 from karussell.landmarks.archives import text
+from karussell.landmarks.curves import learning
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails
 from karussell.nn import Recurrent, detach
 from karussell.train.randomness import keyed
@@ -100,5 +101,10 @@ LANDMARK = Landmark(
         Claim("Depth 2 is better than depth 1", below("depth 2", "depth 1")),
         Claim("Depth 5 is better than depth 1", below("depth 5", "depth 1")),
         Claim("From shuffled text nothing is learned", fails("depth 2, shuffled text")),
+    ),
+    pictures=learning(
+        "Bits a character on the training text",
+        "update",
+        {**{f"depth {d}": f"depth {d}" for d in UNITS}, "depth 2, shuffled text": "shuffled"},
     ),
 )

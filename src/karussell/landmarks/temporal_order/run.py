@@ -4,6 +4,7 @@ from karussell.cells import LSTM, RNN
 from karussell.cells.cell import Cell
 from karussell.data.problems import temporal_order
 from karussell.landmarks import modern
+from karussell.landmarks.curves import learning
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, fails, near, succeeds
 from karussell.landmarks.literal import LiteralLSTM, Shape
 from karussell.landmarks.literal_training import learn, wrong
@@ -82,4 +83,14 @@ LANDMARK = Landmark(
         Claim("and on 6b", fails("6b, plain RNN, Adam")),
     ),
     reached="at most 20 of the latest 2000 wrong",
+    pictures=learning(
+        "Mean error of the outputs while learning",
+        "sequences",
+        {
+            "6a, literal": "6a, literal",
+            "6b, literal": "6b, literal",
+            "6a, LSTM, Adam": "6a, LSTM",
+            "6a, plain RNN, Adam": "6a, plain RNN",
+        },
+    ),
 )

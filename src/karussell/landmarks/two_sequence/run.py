@@ -7,6 +7,7 @@ from karussell.cells.cell import Cell
 from karussell.data.problems import Sequences, two_sequences
 from karussell.data.problems.lags import clean_targets
 from karussell.landmarks import modern
+from karussell.landmarks.curves import learning
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, fails, near, succeeds
 from karussell.landmarks.literal import LiteralLSTM, Shape
 from karussell.landmarks.window import Learned, Window, until
@@ -165,4 +166,14 @@ LANDMARK = Landmark(
         Claim("A plain recurrent net fails at N=1", fails("3a, T=100, N=1, plain RNN, Adam")),
     ),
     reached="ST1: none of the latest 256 sequences wrong (3b: fewer than 6)",
+    pictures=learning(
+        "Mean error of the output while learning",
+        "sequences",
+        {
+            "3a, T=100, N=3, literal": "3a",
+            "3b, T=100, N=3, literal": "3b",
+            "3c, T=100, N=3, literal": "3c",
+            "3a, T=100, N=3, literal, shuffled targets": "shuffled targets",
+        },
+    ),
 )
