@@ -50,7 +50,7 @@ def arrays(name: str, member: str) -> dict[str, np.ndarray]:
 def chorales(part: str) -> list[np.ndarray]:
     """The JSB chorales of one part, "train", "valid" or "test", as rolls [T, 88] of 0 and 1, a step a quarter note.
 
-    The archive has the notes that sound in every sixteenth, up to four; every fourth is taken.
+    The archive has the notes that sound in every sixteenth, up to four, some of them as floats; every fourth is taken.
     """
     whole = json.loads(text("music.zip", "jsb_json/jsb-chorales-16th.json"))
     rolls = []
@@ -59,6 +59,6 @@ def chorales(part: str) -> list[np.ndarray]:
         for step, notes in enumerate(piece[::4]):
             for note in notes:
                 if 21 <= note < 109:
-                    roll[step, note - 21] = 1.0
+                    roll[step, int(note) - 21] = 1.0
         rolls.append(roll)
     return rolls
