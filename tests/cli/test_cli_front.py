@@ -28,6 +28,7 @@ def test_a_table_of_series_becomes_a_forecaster(karussell: Karussell, table: Pat
     assert "task: forecast (a table with the times 'date'); --task overrides" in done.stderr
     assert "floor" in done.stdout
     assert f"karussell predict {out} {table}" in done.stdout
+    assert f"karussell evaluate {out} LATER --history {table}" in done.stdout
     found = karussell("predict", out, table)
     lines = found.stdout.splitlines()
     assert lines[0] == "unique_id,ds,mean,q05,q10,q25,q50,q75,q90,q95"

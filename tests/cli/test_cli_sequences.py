@@ -86,7 +86,7 @@ def test_the_task_is_told_and_so_is_what_to_do_next(capsys: pytest.CaptureFixtur
     following = [line.split("#")[0].split() for line in out.splitlines() if line.startswith("  karussell predict")]
     # the line that is printed works as it stands
     assert say(capsys, *following[0][1:])[0] == 0
-    assert f"karussell evaluate {tmp_path / 'model'} DATA   # DATA it has not seen" in out
+    assert f"karussell evaluate {tmp_path / 'model'} DATA   # that it has not seen" in out
     again = refused(capsys, "train", data, "--out", tmp_path / "model", *QUICK)
     assert "--overwrite" in again
 

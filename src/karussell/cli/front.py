@@ -91,7 +91,7 @@ def train_front(task: str, given: Namespace, words: Sequence[str]) -> None:
         print(f"  {line}")
     print(f"trained in {result['seconds']:.0f} s ({result['stopped']}); everything is in {out}. Next:")
     print(f"  karussell predict {out} {given.data}")
-    print(f"  karussell evaluate {out} {given.valid or 'DATA'}" + ("" if given.valid else "   # DATA it has not seen"))
+    print(f"  karussell evaluate {out} {given.valid or chosen.unseen.format(data=given.data)}")
     print(f"  {opening(out / 'report.html')}")
 
 

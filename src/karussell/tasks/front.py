@@ -36,6 +36,7 @@ class Front:
     train     the whole of it: read, fit, score beside the floor, report; gives result.json
     evaluate  a model folder, data, rows before it (or None), a device, who hears of repairs: the evaluation
     predict   a model folder, files, a device, whether as JSON, who hears of repairs: lines of text
+    unseen    what to write for data to measure on, after `evaluate DIR`; {data} is what was trained on
     """
 
     name: str
@@ -43,6 +44,7 @@ class Front:
     train: Callable[[Job], dict[str, Any]]
     evaluate: Callable[[Path, str, str | None, str, Say], dict[str, Any]]
     predict: Callable[[Path, Sequence[str], str, bool, Say], Iterator[str]]
+    unseen: str = "DATA   # that it has not seen"
 
 
 def overridden(config: Config, settings: Mapping[str, Any]) -> Config:

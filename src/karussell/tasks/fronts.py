@@ -200,7 +200,14 @@ def _no_history(history: str | None) -> None:
 
 
 FRONTS = {
-    "forecast": Front("forecast", _forecaster_config, _train_forecaster, _evaluate_forecaster, _predict_forecaster),
+    "forecast": Front(
+        "forecast",
+        _forecaster_config,
+        _train_forecaster,
+        _evaluate_forecaster,
+        _predict_forecaster,
+        "LATER --history {data}   # rows that came after",
+    ),
     "classify": Front("classify", _classifier_config, _train_classifier, _evaluate_classifier, _predict_classifier),
     "tag": Front("tag", _tagger_config, _train_tagger, _evaluate_tagger, _predict_tagger),
 }
