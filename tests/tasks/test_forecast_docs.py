@@ -41,3 +41,12 @@ def test_the_figures_on_the_page_are_those_of_the_result_files() -> None:
         found = json.loads((DOCS / "results" / f"forecast_{name}.json").read_text())["test"]
         assert f"| {found[score]:{shown}} |" in page
         assert f"| {100 * found['coverage']['inside_0.8']:.1f} % |" in page
+
+
+def test_the_peers_on_the_page_are_those_of_the_result_file() -> None:
+    page = (DOCS / "forecast.md").read_text().split("<!-- peers -->")[1]
+    peers = json.loads((DOCS / "results" / "forecast_peers.json").read_text())
+    for name, score, shown in (("m4_hourly", "smape", ".2f"), ("etth1", "mse", ".3f"), ("illness", "mse", ".3f")):
+        own = json.loads((DOCS / "results" / f"forecast_{name}.json").read_text())["test"]
+        rows = [own, *(peers.get(f"{name} {kind}") for kind in ("LSTM", "DLinear"))]
+        assert f"| {' | '.join(f'{row[score]:{shown}}' if row else '' for row in rows)} |" in page
