@@ -3,8 +3,8 @@
 import math
 import numbers
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,7 +21,11 @@ from karussell.ops import Engine, Result, Weights, both, recurrence
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes of a drop-in and the names of its weights."""
+    """The sizes of a drop-in.
+
+    names  of its weights: by the ends that they have, layer after layer, forwards before backwards, and by their
+           beginnings, both in torch's order
+    """
 
     name: str
     cell: Cell
@@ -31,6 +35,7 @@ class Plan:
     bias: bool
     bidirectional: bool
     proj_size: int = 0
+    names: Mapping[str, Mapping[str, str]] = field(init=False, compare=False)
 
     @property
     def directions(self) -> int:
@@ -42,18 +47,13 @@ class Plan:
         """What one direction gives a step."""
         return self.proj_size or self.hidden_size
 
-    @property
-    def suffixes(self) -> list[str]:
-        """The ends of the weights' names, layer after layer, forwards before backwards."""
-        ends = ("", "_reverse")[: self.directions]
-        return [f"_l{layer}{end}" for layer in range(self.num_layers) for end in ends]
-
-    def names(self, suffix: str) -> list[str]:
-        """The weights of one layer and direction in torch's order."""
+    def __post_init__(self) -> None:
         stems = ["weight_ih", "weight_hh"]
         stems += ["bias_ih", "bias_hh"] if self.bias else []
         stems += ["weight_hr"] if self.proj_size else []
-        return [stem + suffix for stem in stems]
+        ends = ("", "_reverse")[: self.directions]
+        suffixes = [f"_l{layer}{end}" for layer in range(self.num_layers) for end in ends]
+        object.__setattr__(self, "names", {suffix: {stem: stem + suffix for stem in stems} for suffix in suffixes})
 
 
 def declare(
@@ -73,10 +73,10 @@ def declare(
         "bias_hh": (gates,),
         "weight_hr": (plan.proj_size, plan.hidden_size),
     }
-    for index, suffix in enumerate(plan.suffixes):
+    for index, names in enumerate(plan.names.values()):
         size = plan.input_size if index < plan.directions else plan.width * plan.directions
-        for name in plan.names(suffix):
-            shape = {"weight_ih": (gates, size), **shapes}[name.removesuffix(suffix)]
+        for stem, name in names.items():
+            shape = {"weight_ih": (gates, size), **shapes}[stem]
             setattr(module, name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
     reset(module, plan.hidden_size)
 
@@ -106,7 +106,7 @@ def run(
         return F.dropout(y, dropout, module.training)
 
     with full_precision(x) as cast:
-        weights = [layer_weights(module, plan, suffix) for suffix in plan.suffixes]
+        weights = [layer_weights(module, plan, suffix) for suffix in plan.names]
         dtype = weights[0].w.dtype
         x = cast(x, dtype)
         _check_input(plan, x, weights[0].w)
@@ -130,7 +130,7 @@ def stepper(module: Module, plan: Plan, batch: int) -> Stepper:
     if plan.bidirectional or plan.proj_size:
         what = "both directions" if plan.bidirectional else "a projection"
         raise ValueError(f"{plan.name}: a stepper goes forward, one step at a time; this layer has {what}")
-    return Stepper(plan.cell, [layer_weights(module, plan, suffix) for suffix in plan.suffixes], batch)
+    return Stepper(plan.cell, [layer_weights(module, plan, suffix) for suffix in plan.names], batch)
 
 
 def fold_biases(cell: Cell, b_ih: Tensor, b_hh: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -156,7 +156,7 @@ def extra_repr(plan: Plan, batch_first: bool, dropout: float) -> str:
 def layer_weights(module: Module, plan: Plan, suffix: str) -> Weights:
     """The weights of one layer and direction, with one bias a gate that adds torch's two."""
     # read by name at every call: a parametrised weight is computed then, a functional call puts its own in place
-    found = {name.removesuffix(suffix): getattr(module, name) for name in plan.names(suffix)}
+    found = {stem: getattr(module, name) for stem, name in plan.names[suffix].items()}
     b, b_r = fold_biases(plan.cell, found["bias_ih"], found["bias_hh"]) if plan.bias else (None, None)
     return Weights(found["weight_ih"], (found["weight_hh"],), b, b_r, p=found.get("weight_hr"))
 

@@ -92,7 +92,7 @@ class GRU(Module):
     @property
     def all_weights(self) -> list[list[Parameter]]:
         """The weights, one list a layer and direction."""
-        return [[getattr(self, n) for n in self._plan.names(suffix)] for suffix in self._plan.suffixes]
+        return [[getattr(self, n) for n in names.values()] for names in self._plan.names.values()]
 
     def extra_repr(self) -> str:
         """The sizes, as torch prints them."""

@@ -1,13 +1,14 @@
 """Layers on layers, in one direction or both: what every recurrent module here is made of."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from karussell.ops import Engine, Result
+from karussell.ops.context import narrowed
 
 S = TypeVar("S", Tensor, tuple[Tensor, ...])
 
@@ -56,6 +57,9 @@ def together(x: Tensor, engine: Engine) -> bool:
 
 def final_states(results: Sequence[Result]) -> list[Tensor]:
     """The final states of all layers and directions, one [layers * directions, B, width] a state."""
+    if len(results) == 1:
+        # nothing to copy
+        return [part[None] for part in results[0].state]
     return [torch.stack(parts) for parts in zip(*(r.state for r in results), strict=True)]
 
 
@@ -70,12 +74,17 @@ def detach(state: S) -> S:
     return tuple(parts) if type(state) is tuple else type(state)(*parts)
 
 
-@contextmanager
-def full_precision(x: Tensor) -> Iterator[Callable[[Tensor, torch.dtype], Tensor]]:
+def full_precision(x: Tensor) -> AbstractContextManager[Callable[[Tensor, torch.dtype], Tensor]]:
     """No autocast inside: a state that is rounded at every step forgets. Gives the cast that inputs then need."""
     kind = x.device.type
-    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
-        yield lambda value, dtype: value  # noqa: ARG005 - there is nothing to cast
-        return
+    return _without_autocast(kind) if narrowed(kind) else nullcontext(_as_it_is)
+
+
+@contextmanager
+def _without_autocast(kind: str) -> Iterator[Callable[[Tensor, torch.dtype], Tensor]]:
     with torch.autocast(kind, enabled=False):
         yield lambda value, dtype: value.to(dtype)
+
+
+def _as_it_is(value: Tensor, dtype: torch.dtype) -> Tensor:  # noqa: ARG001 - there is nothing to cast
+    return value

@@ -75,17 +75,17 @@ class Program:
     inputs: tuple[str, ...]
     stages: tuple[StageProgram, ...]
 
-    @property
+    @cached_property
     def fixed(self) -> tuple[str, ...]:
         """Values that no stage writes: unit vectors, constants, per-step inputs."""
         return self.units + self.constants + self.inputs
 
-    @property
+    @cached_property
     def first_fixed(self) -> int:
         """The number of the first of them."""
         return 2 * len(self.states) + len(self.between)
 
-    @property
+    @cached_property
     def arrivals(self) -> tuple[str, ...]:
         """All arrivals in order."""
         return tuple(a for s in self.stages for a in s.arrivals)
@@ -106,7 +106,12 @@ class Program:
             starts.append(starts[-1] + max(s.saved, len(s.arrivals)))
         return tuple(starts[:-1])
 
-    @property
+    @cached_property
+    def seeing(self) -> int:
+        """How many stages have a recurrent matrix."""
+        return sum(bool(s.sees) for s in self.stages)
+
+    @cached_property
     def width(self) -> int:
         """How many numbers a unit has in such a row."""
         return sum(max(s.saved, len(s.arrivals)) for s in self.stages)
@@ -122,6 +127,10 @@ class Program:
     def json(self) -> str:
         """The canonical text."""
         return json.dumps(asdict(self), separators=(",", ":"))
+
+    def __hash__(self) -> int:
+        # a text remembers its hash, and every call of an engine asks for it
+        return hash(self.json)
 
     @cached_property
     def digest(self) -> str:

@@ -72,7 +72,7 @@ def layers_of(module: Module) -> Layers:
         directions = module.directions
     elif isinstance(module, LSTM | GRU | RNN):
         plan = module._plan
-        weights = [drop_in.layer_weights(module, plan, suffix) for suffix in plan.suffixes]
+        weights = [drop_in.layer_weights(module, plan, suffix) for suffix in plan.names]
         starts = [{} for _ in weights]
         cell, inputs, hidden, directions = plan.cell, plan.input_size, plan.hidden_size, plan.directions
         more = (False, {}, plan.proj_size)
