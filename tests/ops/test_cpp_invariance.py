@@ -8,6 +8,7 @@ import torch
 from karussell import cells
 from karussell.ops import recurrence
 from karussell.ops.recurrence import invoke
+from karussell.ops.threads import most
 from user_cells import EVERY, Case, fitting, named, off, tame
 
 TOLERANCE = {torch.float32: 5e-6, torch.float64: 1e-13}
@@ -140,7 +141,7 @@ def test_never_more_threads_than_torch_has(problem, threads):
         for batch in (1, 5, 30, 100):
             for hidden in (5, 64, 512):
                 for arrivals in (1, 4):
-                    assert 1 <= invoke.threads(batch, hidden, arrivals)[0] <= count
+                    assert 1 <= invoke.threads(batch, hidden, arrivals, most())[0] <= count
 
 
 @pytest.mark.parametrize("cell", [cells.LSTM, cells.RNN], ids=named)

@@ -118,11 +118,12 @@ def test_in_whatever_shape_chance_brings(problem, cell):
 def test_cases_reach_every_way_of_dividing_the_work():
     """Should the thresholds move, the cases must follow."""
     from karussell.ops.recurrence.invoke import threads
+    from karussell.ops.threads import most
     from karussell.program import program
 
     for cell in EVERY:
         ways = set()
         for case in CASES:
             with using(case.threads):
-                ways.add(threads(case.batch, fitting(cell, case.hidden), len(program(cell).arrivals)))
+                ways.add(threads(case.batch, fitting(cell, case.hidden), len(program(cell).arrivals), most()))
         assert ways == {(1, 0), (2, 0), (2, 1)}, cell.name

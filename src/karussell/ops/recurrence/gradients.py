@@ -1,6 +1,7 @@
 """Gradients of inputs and weights from those of the pre-activations: a few large products after the loop."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,8 @@ from karussell.ops.recurrence.request import Request
 from karussell.ops.recurrence.structure import structure
 from karussell.program import Program
 from karussell.program.program import StageProgram
+
+Places = tuple[int, ...]
 
 
 class Lines(NamedTuple):
@@ -40,7 +43,7 @@ def gradients(
     flat = made.lines
 
     def columns(first: int, number: int) -> Tensor:
-        return flat[:, first * hidden : (first + number) * hidden]
+        return flat if number == p.width else flat[:, first * hidden : (first + number) * hidden]
 
     if q.normed:
         return _normed(q, p, inputs, history, made, wanted, columns)
@@ -96,7 +99,7 @@ def _lines(q: Request, steps: int, batch: int) -> Lines:
     return Lines(valid, (rows, rows - way), (begun, begun % batch), (reset, reset % batch))
 
 
-def _inputs(q: Request, inputs: Inputs, fed: Sequence[tuple[Tensor, list[int]]], valid: Rows) -> Tensor:
+def _inputs(q: Request, inputs: Inputs, fed: Sequence[tuple[Tensor, Places]], valid: Rows) -> Tensor:
     """The gradient of x; zero beyond a row's length."""
     dx = torch.zeros_like(inputs.x) if q.lengths is not None else torch.empty_like(inputs.x)
     for k, (d, rows) in enumerate(fed):
@@ -136,7 +139,7 @@ def _normed(
             rows[arrival if arrival in p.fed else arrival[:-2]] = columns(start + k, 1)
     dz = torch.cat([rows[gate] for gate in p.fed], 1)
     d, d_gain = input_gradients(q, inputs, (history[NORMAL], history[DEVIATION]), dz)
-    dx = _inputs(q, inputs, [(d, list(range(len(p.fed))))], lines.valid) if wanted[0] else None
+    dx = _inputs(q, inputs, [(d, tuple(range(len(p.fed))))], lines.valid) if wanted[0] else None
     dw = _outer(d, inputs.x.view(d.shape[0], -1), lines.valid) if wanted[1] else None
     dr, gains, at = [], [], 0
     seeing = [s for s in p.stages if s.sees]
@@ -156,31 +159,34 @@ def _normed(
 
 def _ordered(p: Program, s: StageProgram, gain: Tensor, hidden: int) -> Tensor:
     """A gain in the program's order put into the parameter's."""
-    gates = _stage_gates(p, s)
+    gates = _stage_gates(p.gates, s.arrivals)
     return _place([(gain, _rows(s.arrivals[s.alone :], gates))], len(gates), hidden)
 
 
-def _stage_gates(p: Program, s: StageProgram) -> list[str]:
-    mine = {a if a in p.gates else a[:-2] for a in s.arrivals}
-    return [g for g in p.gates if g in mine]
+@lru_cache(maxsize=1024)
+def _stage_gates(gates: tuple[str, ...], arrivals: tuple[str, ...]) -> tuple[str, ...]:
+    mine = {a if a in gates else a[:-2] for a in arrivals}
+    return tuple(g for g in gates if g in mine)
 
 
-def _rows(arrivals: Sequence[str], gates: Sequence[str]) -> list[int]:
+@lru_cache(maxsize=1024)
+def _rows(arrivals: tuple[str, ...], gates: tuple[str, ...]) -> Places:
     """The place of each arrival's gate among `gates`."""
-    return [gates.index(a if a in gates else a[:-2]) for a in arrivals]
+    return tuple(gates.index(a if a in gates else a[:-2]) for a in arrivals)
 
 
-def _take(w: Tensor, rows: list[int], hidden: int) -> Tensor:
+def _take(w: Tensor, rows: Places, hidden: int) -> Tensor:
     """The blocks of rows of the arrivals, in their order."""
-    if rows == list(range(rows[0], rows[0] + len(rows))):
-        return w[rows[0] * hidden : (rows[0] + len(rows)) * hidden]
+    if rows == tuple(range(rows[0], rows[0] + len(rows))):
+        first, last = rows[0] * hidden, (rows[0] + len(rows)) * hidden
+        return w if last - first == w.shape[0] else w[first:last]
     return torch.cat([w[k * hidden : (k + 1) * hidden] for k in rows])
 
 
-def _place(parts: list[tuple[Tensor, list[int]]], gates: int, hidden: int) -> Tensor:
+def _place(parts: list[tuple[Tensor, Places]], gates: int, hidden: int) -> Tensor:
     """The inverse of taking: blocks back where the parameter has them."""
     blocks: list[Tensor | None] = [None] * gates
-    if len(parts) == 1 and parts[0][1] == list(range(gates)):
+    if len(parts) == 1 and parts[0][1] == tuple(range(gates)):
         return parts[0][0]
     for matrix, rows in parts:
         for block, row in zip(matrix.split(hidden), rows, strict=True):
@@ -201,7 +207,8 @@ def _recurrent(
     batch, count, hidden = inputs.x.shape[1], len(p.states), q.hidden
     widths = [q.output if value == 0 else hidden for value in s.sees]
     out = d.new_empty(d.shape[1], sum(widths))
-    masks, blocks = _masks(q, p, s, widths, (batch, d.dtype)), out.split(widths, 1)
+    masks = None if q.options.plain else _masks(q, p, s, widths, (batch, d.dtype))
+    blocks = out.split(widths, 1) if len(widths) > 1 else (out,)
     for k, value in enumerate(s.sees):
         block, mask = blocks[k], None if masks is None else masks[k]
         if value >= count:  # passed between stages: of this very step
@@ -215,7 +222,7 @@ def _recurrent(
                 assert seen is not None
                 seen = seen if number == 0 else _masked(seen, mask)
                 _connected(q, d, rows, seen, there, block, add=number > 0)
-    stage_gates = _stage_gates(p, s)
+    stage_gates = _stage_gates(p.gates, s.arrivals)
     return _place([(out, _rows(s.arrivals[s.alone :], stage_gates))], len(stage_gates), hidden)
 
 

@@ -1,6 +1,7 @@
 """The differentiable inputs of a compiled call, in one flat order."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from torch import Tensor
@@ -25,23 +26,14 @@ class Inputs(NamedTuple):
     @classmethod
     def of(cls, p: Program, flat: Sequence[Tensor | None]) -> "Inputs":
         """From the flat order x, w, bias, r by stage, states, units; with options starts, norm_x, norm_r, p."""
-        seeing, count, fixed = sum(bool(s.sees) for s in p.stages), len(p.states), len(p.units) + len(p.constants)
-        parts = []
-        rest: list = list(flat)
-        normed = len(rest) > 3 + seeing + 2 * count + fixed and rest[3 + seeing + 2 * count + fixed] is not None
-        for size in (1, 1, 1, seeing, count, fixed, count, 1, seeing if normed else 0, 1):
-            parts.append(tuple(rest[:size]))
-            rest = rest[size:]
-        (x,), (w,), (bias,), r, state, units, start, norm_x, norm_r, projection = parts
-        return cls(
-            x,
-            w,
-            bias,
-            r,
-            state,
-            units,
-            start,
-            norm_x[0] if norm_x else None,
-            norm_r,
-            projection[0] if projection else None,
-        )
+        seeing, count, fixed = p.seeing, len(p.states), len(p.units) + len(p.constants)
+        cuts = [3, 3 + seeing, 3 + seeing + count, 3 + seeing + count + fixed]
+        r, state, units = (tuple(flat[a:b]) for a, b in pairwise(cuts))
+        x, w, bias = flat[:3]
+        if len(flat) == cuts[-1]:
+            return cls(x, w, bias, r, state, units)  # type: ignore[arg-type]
+        start, rest = tuple(flat[cuts[-1] : cuts[-1] + count]), list(flat[cuts[-1] + count :])
+        norm_x = rest.pop(0) if rest else None
+        normed = seeing if norm_x is not None else 0
+        norm_r, rest = tuple(rest[:normed]), rest[normed:]
+        return cls(x, w, bias, r, state, units, start, norm_x, norm_r, rest[0] if rest else None)  # type: ignore[arg-type]

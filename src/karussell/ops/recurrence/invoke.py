@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -68,16 +69,15 @@ def _function(p: Program, like: Tensor, name: str) -> Callable:
 def allocate(q: Request, p: Program, x: Tensor, keep: bool) -> Forward:
     """The memory that a forward call writes, y first in the history; of the call itself it says all shapes."""
     steps, batch = x.shape[:2]
+    values, width, hidden, output = courses(q, p, keep), p.width * q.hidden, q.hidden, q.output
+    if q.normed:
+        # normalised products and deviations
+        width += _products(p) * (hidden + 1)
     return Forward(
-        final=[x.new_empty(batch, q.hidden if s else q.output) for s in range(len(p.states))],
-        lines=x.new_empty(steps, batch, _width(q, p)) if keep else None,
-        history={v: x.new_empty(_shape(v, q, p, steps, batch)) for v in courses(q, p, keep)},
+        final=[x.new_empty((batch, hidden if s else output)) for s in range(len(p.states))],
+        lines=x.new_empty((steps, batch, width)) if keep else None,
+        history={v: x.new_empty(_shape(v, q, p, steps, batch)) for v in values},
     )
-
-
-def _width(q: Request, p: Program) -> int:
-    """How many numbers a row and step keeps: stored values; with layer norm, normalised products and deviations."""
-    return p.width * q.hidden + (_products(p) * (q.hidden + 1) if q.normed else 0)
 
 
 def _products(p: Program) -> int:
@@ -85,9 +85,9 @@ def _products(p: Program) -> int:
 
 
 def _shape(value: int, q: Request, p: Program, steps: int, batch: int) -> tuple[int, ...]:
-    rows, output = steps * batch, value in (len(p.states), extras.fresh(0))
-    kept = {extras.NORMAL: (rows, len(p.fed), q.hidden), extras.DEVIATION: (rows, len(p.fed), 1)}
-    return kept.get(value, (steps, batch, q.output if output else q.hidden))
+    if value in (extras.NORMAL, extras.DEVIATION):
+        return steps * batch, len(p.fed), q.hidden if value == extras.NORMAL else 1
+    return steps, batch, q.output if value in (len(p.states), extras.fresh(0)) else q.hidden
 
 
 def _courses(call: Call, history: dict[int, Tensor], count: int) -> None:
@@ -114,8 +114,8 @@ def _lines(call: Call, q: Request, p: Program, lines: Tensor | None, stored: Ten
 def courses(q: Request, p: Program, keep: bool) -> list[int]:
     """The values whose course a forward call writes, y first."""
     count = len(p.states)
-    values = {count} | (set(p.history) if keep else set())
-    if keep:
+    values = {count}.union(p.history if keep else ())
+    if keep and not q.plain:
         values |= {extras.fresh(s) for s in extras.zoned(q, p)}
         values |= {extras.NORMAL, extras.DEVIATION} if q.normed else set()
         values |= {extras.MADE} if q.projected else set()
@@ -165,25 +165,25 @@ def backward(
     _function(p, x, "backward")(ctypes.byref(call))
     del alive
     rows, wide = x.shape[0] * x.shape[1], p.width * q.hidden
-    sent = written.view(-1)[rows * wide :][: rows * _products(p) * q.hidden].view(rows, -1) if q.normed else None
+    if not q.normed:
+        return Backward(written.view(rows, wide), d_bias, d_state, d_units, d_start, gains, None, d_output)
+    sent = written.view(-1)[rows * wide :][: rows * _products(p) * q.hidden].view(rows, -1)
     made = written.view(-1)[: rows * wide].view(rows, wide)
     return Backward(made, d_bias, d_state, d_units, d_start, gains, sent, d_output)
 
 
 def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Call, list[Tensor]]:
     """The struct with its inputs, and the tensors made here that must outlive the call."""
-    call, alive = Call(), []
-    steps, batch, width = inputs.x.shape
-    call.steps, call.batch, call.inputs, call.hidden = steps, batch, width, q.hidden
+    alive: list[Tensor] = []
+    known = _known(p, KIND[inputs.x.dtype], (*inputs.x.shape, q.hidden, q.projected, q.normed), backward, most())
+    call = Call.from_buffer_copy(known.blank)
     call.reverse = q.reverse
     if inputs.norm_x is not None:
-        call.normed, call.inputs, width = 1, 0, 0
         gains = iter(inputs.norm_r)
         for k, stage in enumerate(p.stages):
             if stage.sees:
                 alive.append(extras.gain(p, stage, next(gains), q.hidden))
                 call.gain[k] = pointer(alive[-1])
-    call.threads, call.by_units = threads(batch, q.hidden, len(p.arrivals), rows=q.normed)
     if not q.plain:
         extras.describe(call, q, p, inputs, alive)
     if q.lengths is not None:
@@ -205,26 +205,41 @@ def prepare(q: Request, p: Program, inputs: Inputs, backward: bool) -> tuple[Cal
         call.fixed[number], call.wide[number] = pointer(value), int(value.shape[-1] != 1)
     for s, state in enumerate(inputs.state):
         call.initial[s] = pointer(state)
-    call.product = product(KIND[inputs.x.dtype])
-    call.projected, call.p = q.projected, pointer(inputs.p)
+    call.p = pointer(inputs.p)
     made = structure(q.cell, q.hidden)
     if made is not None:
         alive += [made.sees, made.seen_by]
         call.sees, call.seen_by = pointer(made.sees), pointer(made.seen_by)
-    size = _function(p, inputs.x, "packed")(width, q.hidden, q.projected, int(backward))
-    panels = inputs.x.new_empty(max(size, 1))
+    panels = inputs.x.new_empty(known.panels)
     alive.append(panels)
-    call.packed, call.pack = pointer(panels), 1
+    call.packed = pointer(panels)
     return call, alive
 
 
-def threads(batch: int, hidden: int, arrivals: int, rows: bool = False) -> tuple[int, int]:
-    """How many threads to use, and whether they divide units (1) or rows (0); `rows` where units cannot be divided.
+class _Known(NamedTuple):
+    """What is known of a call before any tensor: the struct with its numbers, and how many numbers its panels take."""
+
+    blank: bytes
+    panels: int
+
+
+@lru_cache(maxsize=1024)
+def _known(p: Program, kind: str, sizes: tuple[int, ...], backward: bool, members: int) -> _Known:
+    steps, batch, inputs, hidden, projected, normed = sizes
+    inputs = 0 if normed else inputs
+    call = Call(steps=steps, batch=batch, inputs=inputs, hidden=hidden, projected=projected, normed=normed, pack=1)
+    call.threads, call.by_units = threads(batch, hidden, len(p.arrivals), members, rows=bool(normed))
+    call.product = product(kind)
+    panels = getattr(native.load(p, kind), f"{kind}_packed")(inputs, hidden, projected, int(backward))
+    return _Known(bytes(call), max(panels, 1))
+
+
+def threads(batch: int, hidden: int, arrivals: int, members: int, rows: bool = False) -> tuple[int, int]:
+    """How many threads of `members`, and whether they divide units (1) or rows (0); `rows` where units cannot be.
 
     Rows need no barrier, so they are divided where every thread gets enough of them. Below a step's worth of work that
     outweighs a barrier, one thread is faster than two.
     """
-    members = most()
     if members == 1:
         return 1, 0
     if batch >= 12 * members:

@@ -4,7 +4,9 @@ import ctypes
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from karussell.native import Source, library
@@ -32,40 +34,42 @@ class _Large(ctypes.Structure):
 
 def outer(a: Tensor, a_rows: Rows, b: Tensor, b_rows: Rows, out: Tensor, add: bool = False) -> None:
     """out (+)= a[a_rows].T @ b[b_rows]: [M, N] from [., M] and [., N]; the same bits with any number of threads."""
-    (a, a_index), (b, b_index) = _rows(a, a_rows), _rows(b, b_rows)
-    count = a.shape[0] if a_index is None else a_index.shape[0]
-    _run("outer", (a.shape[1], b.shape[1], count), (a, a_index), (b, b_index), out, add)
+    left, right, columns = _side(a, a_rows), _side(b, b_rows), out.shape[1]
+    _run("outer", (out.shape[0], columns, left.size), left, right, _side(out, ALL), add, a.dtype)
 
 
 def inner(a: Tensor, rows: Rows, b: Tensor, out: Tensor, add: bool = False) -> None:
     """out[rows] (+)= a[rows] @ b: [., N] from [., K] and [K, N]."""
-    out, _ = _rows(out, rows)
-    a, index = _rows(a, rows)
-    count = a.shape[0] if index is None else index.shape[0]
-    _run("inner", (count, b.shape[1], b.shape[0]), (a, index), (b, None), out, add)
+    left = _side(a, rows)
+    to = _side(out, rows)
+    _run("inner", (left.size, *b.shape[::-1]), left, _side(b, ALL), to, add, a.dtype)
 
 
-def _rows(matrix: Tensor, rows: Rows) -> tuple[Tensor, Tensor | None]:
-    return (matrix[rows], None) if isinstance(rows, slice) else (matrix, rows)
+class _Side(NamedTuple):
+    """Rows of a matrix: where the first one lies, their distance, the address of their numbers, how many they are."""
+
+    start: int
+    stride: int
+    rows: int | None
+    size: int
+
+
+def _side(matrix: Tensor, rows: Rows) -> _Side:
+    stride = matrix.stride(0)
+    if isinstance(rows, slice):
+        # a stretch of rows is an address: no tensor is made of it
+        first, last, _ = rows.indices(matrix.shape[0])
+        return _Side(matrix.data_ptr() + first * stride * matrix.element_size(), stride, None, max(last - first, 0))
+    return _Side(matrix.data_ptr(), stride, rows.data_ptr(), rows.shape[0])
 
 
 def _run(
-    name: str,
-    sizes: tuple[int, int, int],
-    left: tuple[Tensor, Tensor | None],
-    right: tuple[Tensor, Tensor | None],
-    out: Tensor,
-    add: bool,
+    name: str, sizes: tuple[int, int, int], left: _Side, right: _Side, out: _Side, add: bool, dtype: torch.dtype
 ) -> None:
-    (a, a_rows), (b, b_rows) = left, right
-    call = _Large(*sizes)
-    call.a, call.lda, call.b, call.ldb = a.data_ptr(), a.stride(0), b.data_ptr(), b.stride(0)
-    call.a_rows = None if a_rows is None else a_rows.data_ptr()
-    call.b_rows = None if b_rows is None else b_rows.data_ptr()
-    call.out, call.ldo, call.add = out.data_ptr(), out.stride(0), add
     # below a fifth of a millisecond of work a second thread costs more than it gives
-    call.threads = most() if sizes[0] * sizes[1] * sizes[2] > 4_000_000 else 1
-    _functions(KIND[a.dtype])[name](ctypes.byref(call))
+    members = most() if sizes[0] * sizes[1] * sizes[2] > 4_000_000 else 1
+    call = _Large(*sizes, *left[:3], *right[:3], out.start, out.stride, add, members)
+    _functions(KIND[dtype])[name](ctypes.byref(call))
 
 
 @lru_cache
