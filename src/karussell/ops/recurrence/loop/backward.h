@@ -95,6 +95,7 @@ template <class C, class T> class Backward {
             for (int64_t r = 0; r < active;) {
                 bool fresh = r >= known;  // rows whose last valid step this is: nothing is known of a later one
                 int rows = share<T>(fresh ? active - r : known - r);
+                fetch_ahead<k>(t, r, rows, ub);
                 for (int w = 0; w < Stage::writes_count; w++) {
                     T* to = tile + w * Block<T>::rows * N;
                     if (c.projected && Stage::writes[w] == S) {
@@ -110,6 +111,20 @@ template <class C, class T> class Backward {
         }
         if (c.normed) normed<k>(t, active, parity);
         barrier.wait();
+    }
+    // what the instructions will read was written a whole pass ago, and is fetched while the products are made
+    template <int k> INLINE void fetch_ahead(int64_t t, int64_t r, int rows, int64_t ub) const {
+        using Stage = typename C::template Stage<k>;
+        for (int m = 0; m < rows; m++) {
+            int64_t at = t * c.batch + g.row[r + m], before = c.reverse ? at + c.batch : at - c.batch, u = ub * N;
+            for (int i = 0; i < Stage::saved_count; i++) summon(c.stored + at * columns + (Stage::column + i) * H + u);
+            for (int value : Stage::needs) {
+                const T* course = value < 2 * S + C::between ? c.history[value < S ? value : value - S] : nullptr;
+                if (course) summon(course + (value < S ? before : at) * H + u);
+            }
+            for (int value : Stage::writes)
+                if (const T* d = c.d_history[value - S]) summon(d + at * H + u);
+        }
     }
     // the gradient of state 0 as it was projected, of all its units, before any that the step wrote is known
     void project_back(int64_t t, int64_t active, int64_t known, int64_t parity, Share units, Barrier& barrier) {

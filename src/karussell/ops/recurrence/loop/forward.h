@@ -118,7 +118,7 @@ template <class C, class T> class Forward {
     }
     const T* inputs_of(int64_t low) const { return contiguous() ? c.x + low * c.batch * c.inputs : lines; }
     const T* input_panel(int fed, int64_t ub) const {
-        return c.packed + panels.inputs + (fed * Block<T>::count(H) + ub) * c.inputs * N;
+        return c.packed + panels.inputs + (ub * C::fed + fed) * c.inputs * N;
     }
     void input_products(int64_t low, int64_t here, int64_t ub) {
         const T* x = inputs_of(low);
@@ -155,6 +155,7 @@ template <class C, class T> class Forward {
             for (int a = 0; a < A; a++) bias_of(Stage::arrival + a, ub, bias[a]);
             for (int64_t r = 0; r < active;) {
                 int rows = share<T>(active - r);
+                if (c.lines) fetch_ahead<k>(t, r, rows, ub);
                 const T* at[A];
                 int64_t ld[A];
                 for (int a = 0; a < A; a++) {
@@ -175,6 +176,17 @@ template <class C, class T> class Forward {
             }
         }
         barrier.wait();
+    }
+    // the memory that the step's values go to, fetched while the products are made
+    template <int k> INLINE void fetch_ahead(int64_t t, int64_t r, int rows, int64_t ub) const {
+        using Stage = typename C::template Stage<k>;
+        for (int m = 0; m < rows; m++) {
+            int64_t at = t * c.batch + g.row[r + m], u = ub * N;
+            for (int i = 0; i < Stage::saved_count; i++)
+                summon<T, 1>(c.lines + (at * C::width + Stage::column + i) * H + u);
+            for (int value : Stage::writes)
+                if (const T* history = c.history[value - S]) summon<T, 1>(history + at * H + u);
+        }
     }
     // state 0 from what the stage wrote for it, where the stage did
     template <int k> void project(int64_t t, int64_t active, int64_t parity, Share units, Barrier& barrier) {
@@ -252,7 +264,7 @@ template <class C, class T> class Forward {
             int e = C::first_edge[k] + s;
             const T* rows = c.gal ? seen[e][C::edge_later[e] ? parity : 0] : source(Stage::sees[s], parity);
             const T* panel =
-                c.packed + panels.recurrent[k] + ((int64_t(p) * C::sees[k] + s) * Block<T>::count(H) + ub) * H * N;
+                c.packed + panels.recurrent[k] + ((ub * C::products[k] + p) * C::sees[k] + s) * H * N;
             int64_t first = sees[ub].first, last = std::min(sees[ub].last, seen_width<C>(c, e));
             to[s] = {rows + r * wide + first, wide, panel + first * N, last - first};
         }

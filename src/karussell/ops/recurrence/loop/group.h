@@ -88,9 +88,9 @@ template <class C, class T> void draw_masks(const Call<T>& c, const Group<T>& g,
                       dropped(c, c.gal_key[C::edge_stage[e]], 0, g.row[r], column<C>(c, e) + u));
 }
 
-// Layout of the panels, each [K, Block::units]: input products by arrival and block; recurrent products by stage,
-// arrival and block; or, backward, by stage, seen value and block, with K = arrivals of the stage * H; the projection's
-// by block of outputs, backward of units.
+// Layout of the panels, each [K, Block::units], in the order in which a step reads them: input products by block and
+// arrival; recurrent products by stage, block, arrival and seen value; or, backward, by stage, seen value and block, with
+// K = arrivals of the stage * H; the projection's by block of outputs, backward of units.
 template <class C, class T> struct Panels {
     int64_t inputs = 0, recurrent[MOST_STAGES + 1] = {}, projection = 0, total = 0;
     Panels(int64_t I, int64_t H, int64_t P, bool backward) {

@@ -31,7 +31,10 @@ void product(const Factor<T>* factors, int count, const T* init, int64_t ldi, T*
             for (int u = 0; u < U; u++) {
                 Vec<T> p[V];
 #pragma GCC unroll 4
-                for (int v = 0; v < V; v++) p[v] = load(panel + (k + u) * Block<T>::units + v * L);
+                for (int v = 0; v < V; v++) {
+                    p[v] = load(panel + (k + u) * Block<T>::units + v * L);
+                    if (M > 3) __builtin_prefetch(panel + (k + u + 16) * Block<T>::units + v * L);
+                }
 #pragma GCC unroll 16
                 for (int m = 0; m < M; m++) {
                     Vec<T> x = all(a[m * lda + k + u]);

@@ -124,6 +124,8 @@ template <class T> void outer(const Large<T>& c, Share mine) {
                 for (int64_t k = 0; k < panel.K; k++) {
                     const T* from = c.a + (c.a_rows ? c.a_rows[k0 + k] : k0 + k) * c.lda + m;
                     copy_padded<T, tall<T>>(from, c.M - m, tile.get() + k * tall<T>);
+                    // where the next tile's numbers end: a stride this wide the processor does not foresee
+                    __builtin_prefetch(from + rows + tall<T> - 1, 0, 2);
                 }
                 for (int64_t j = 0; j < panel.blocks; j++) {
                     int64_t n = n0 + j * N;

@@ -15,7 +15,7 @@ template <class C, class T> void pack_panels(const Call<T>& c, bool backward, in
         if (!backward && !c.normed)
             for (int a = 0; a < C::fed; a++)
                 pack(c.w + (a * H + ub * N) * c.inputs, c.inputs, 1, H - ub * N, c.inputs,
-                     c.packed + panels.inputs + (a * blocks + ub) * c.inputs * N);
+                     c.packed + panels.inputs + (ub * C::fed + a) * c.inputs * N);
         for (int k = 0; k < C::stages; k++)
             for (int a = 0; a < C::products[k]; a++)
                 for (int s = 0; s < C::sees[k]; s++) {
@@ -29,7 +29,7 @@ template <class C, class T> void pack_panels(const Call<T>& c, bool backward, in
                              to + (s * blocks + ub) * C::products[k] * H * N + a * H * N);
                     else
                         pack(r + ub * N * across, across, 1, H - ub * N, seen,
-                             to + ((int64_t(a) * C::sees[k] + s) * blocks + ub) * H * N);
+                             to + ((ub * C::products[k] + a) * C::sees[k] + s) * H * N);
                 }
         if (!P) continue;
         if (backward)  // K runs over outputs

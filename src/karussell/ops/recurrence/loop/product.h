@@ -26,6 +26,12 @@ template <class T> struct Factor {
     int64_t K;
 };
 
+// A block of units comes nearer, to the second cache, while something else is computed. Whoever calls this is inlined:
+// the compiler drops calls of functions that do nothing else.
+template <class T, int written = 0> INLINE void summon(const T* p) {
+    for (int u = 0; u < Block<T>::units; u += 64 / int(sizeof(T))) __builtin_prefetch(p + u, written, 2);
+}
+
 // how many rows the next product takes of those left: even shares with wide registers, else full ones first
 template <class T> INLINE int share(int64_t left) {
     constexpr int most = Block<T>::rows;
