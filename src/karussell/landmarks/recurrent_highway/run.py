@@ -18,6 +18,8 @@ from karussell.train.randomness import keyed
 UNITS = {1: 200, 2: 150, 3: 126, 4: 111, 5: 100}
 ENOUGH = 2.0
 STEPS, BATCH, PIECE = 1500, 32, 50
+FRESH = 20
+"""Pieces after which the state is emptied: a net that never sees an empty one may not find out of it in the test."""
 
 
 class Model(torch.nn.Module):
@@ -61,7 +63,7 @@ def model_text(trial: Trial, cell: Cell, units: int, *, shuffled: bool = False) 
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
-        state, at = detach(state), at + PIECE
+        state, at = None if (step + 1) % FRESH == 0 else detach(state), at + PIECE
         if (step + 1) % 50 == 0:
             curve.append((float(step + 1), float(loss.detach()) / math.log(2)))
     bits = evaluate(net, test[:100_000])
