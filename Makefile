@@ -25,11 +25,11 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/karussell train digits --out runs/digits --overwrite
 
-# cells compile at -O1 here, in half the time; the tests of builds have the flags that users have
+# cells compile at -O2 here, in half the time; the tests of builds have the flags that users have
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 KARUSSELL_CXXFLAGS=-O1 $(BIN)/pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 KARUSSELL_CXXFLAGS=-O2 $(BIN)/pytest -n 2 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .
