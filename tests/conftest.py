@@ -15,6 +15,15 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 
 
+# minutes in one test: begun last, they would leave the other processes idle
+LONG = {"test_cpp_sanitized.py", "test_native_carried.py", "test_triton_engine.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.fixture(autouse=True)
 def poison(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory that the library asks for and does not write is NaN, so that whoever reads it is found out."""
