@@ -207,7 +207,7 @@ def _recurrent(
     batch, count, hidden = inputs.x.shape[1], len(p.states), q.hidden
     widths = [q.output if value == 0 else hidden for value in s.sees]
     out = d.new_empty(d.shape[1], sum(widths))
-    masks = None if q.options.plain else _masks(q, p, s, widths, (batch, d.dtype))
+    masks = _masks(q, p, s, widths, (batch, d.dtype))
     blocks = out.split(widths, 1) if len(widths) > 1 else (out,)
     for k, value in enumerate(s.sees):
         block, mask = blocks[k], None if masks is None else masks[k]
