@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import refused, say
 
 from karussell.cli import main
 
@@ -15,23 +16,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tasks"))
 from sequences import questions, waves, words
 
 QUICK = shlex.split("--epochs 1 --hidden 4 --batch_size 16 --device cpu")
-
-
-def say(capsys: pytest.CaptureFixture[str], *given: object) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of a command."""
-    status = main([str(word) for word in given])
-    out, err = capsys.readouterr()
-    assert "Traceback" not in err
-    return status, out, err
-
-
-def refused(capsys: pytest.CaptureFixture[str], *given: object) -> str:
-    """The one sentence with which a command is refused."""
-    status, out, err = say(capsys, *given)
-    assert (status, out) == (2, "")
-    sentence = err.strip().splitlines()[-1]
-    assert sentence.startswith("karussell: ")
-    return sentence
 
 
 def ts(path: Path, count: int, seed: int) -> Path:

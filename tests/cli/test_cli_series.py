@@ -6,28 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import refused, say
 
 from karussell.cli import main
 
 pandas = pytest.importorskip("pandas", reason="tables of series need pandas")
 
 QUICK = shlex.split("--epochs 1 --epoch_steps 2 --hidden 4 --batch_size 8 --device cpu --horizon 4 --context 12")
-
-
-def say(capsys: pytest.CaptureFixture[str], *given: object) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of a command."""
-    status = main([str(word) for word in given])
-    out, err = capsys.readouterr()
-    assert "Traceback" not in err
-    return status, out, err
-
-
-def refused(capsys: pytest.CaptureFixture[str], *given: object) -> str:
-    """The one sentence with which a command is refused."""
-    status, out, err = say(capsys, *given)
-    assert (status, out) == (2, "")
-    assert err.strip().splitlines()[-1].startswith("karussell: ")
-    return err.strip().splitlines()[-1]
 
 
 def frame(days: int = 60, start: str = "2026-01-01") -> "pandas.DataFrame":
