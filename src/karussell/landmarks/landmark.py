@@ -49,7 +49,7 @@ class Arm:
 
     role       ours: what the claim is about; control: must fail; rival: another method, reported as it comes
     published  the published figure in words, empty where there is none
-    seeds      how many are run if nobody says otherwise
+    seeds      how many are run if nobody says otherwise: ten, or five where a run takes more than a minute
     apart      run only where it is named: it needs data that cannot be had for free
     figure     what its `value` is, where that is not what it is in the other arms
     """
@@ -58,14 +58,14 @@ class Arm:
     run: Callable[[Trial], Outcome]
     role: Role = "ours"
     published: str = ""
-    seeds: int = 5
+    seeds: int = 10
     apart: bool = False
     figure: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """An outcome with its seed and the seconds it took."""
+    """An outcome with its seed and the seconds of processor time it took."""
 
     arm: str
     seed: int

@@ -64,13 +64,13 @@ def run(
 
 
 def one(arm: Arm, seed: int, smoke: bool = False) -> Row:
-    """One run of one arm, on one thread."""
+    """One run of one arm, on one thread; its seconds are the processor's: a busy machine does not lengthen them."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        begun = time.perf_counter()
+        begun = time.process_time()
         outcome = arm.run(Trial(seed, smoke))
-        return of_arm(arm, seed, time.perf_counter() - begun, outcome)
+        return of_arm(arm, seed, time.process_time() - begun, outcome)
     finally:
         torch.set_num_threads(threads)
 

@@ -107,7 +107,35 @@ def folded(phones: Sequence[int]) -> tuple[str, ...]:
     return fold([PHONES[k] for k in phones])
 
 
+def targets(data: Speech, which: Sequence[int], total: int, shuffle: np.random.Generator | None = None) -> Tensor:
+    """Each frame's class, [T, B]; -100 beyond an end. With `shuffle`, frames' classes change places in a string."""
+    found = torch.full((total, len(which)), -100)
+    for b, k in enumerate(which):
+        frames = data.frames[k] if shuffle is None else shuffle.permutation(data.frames[k])
+        found[: len(frames), b] = torch.from_numpy(frames)
+    return found
+
+
 EPOCHS = 24
+
+
+def train_frames(
+    net: torch.nn.Module, data: Speech, epochs: int, rng: np.random.Generator, *, for_ctc: bool = False
+) -> None:
+    """Adam on the cross-entropy of every frame's class; `for_ctc`, of its label as CTC numbers them, the blank where
+    nothing is said."""
+    optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
+    for _ in range(epochs):
+        for which in data.alike(rng):
+            x, lengths = data.batch(which)
+            wanted = targets(data, which, len(x))
+            if for_ctc:
+                wanted = torch.where(wanted < 0, wanted, (wanted + 1) % (data.kinds + 1))
+            loss = torch.nn.functional.cross_entropy(net(x, lengths).flatten(0, 1), wanted.flatten())
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimiser.step()
 
 
 def train_ctc(

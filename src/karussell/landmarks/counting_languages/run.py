@@ -62,7 +62,7 @@ def examined(
         best = max(best, far)
         curve.append((float(seen), float(far)))
     measures = {"sequences to the training set": learned, "sequences": seen}
-    return Outcome(learned is not None, best > 1.5 * up_to, float(best), measures, thinned(curve, 60))
+    return Outcome(best > 1.5 * up_to, learned is not None, float(best), measures, thinned(curve, 60))
 
 
 def make(seed: int, language: str, rate: float, *, forget: bool = True) -> LiteralLSTM:
@@ -130,11 +130,12 @@ LANDMARK = Landmark(
     "118, best 1000; a^n b^n c^n trained to 10: 28, best 52; to 40: 120, best 500; a^n b^m B^m A^n (low confidence): "
     "n+m about 22 to 46",
     "largest n generalised to (n + m for two counts)",
-    "all training strings accepted: at every step the symbols above 1/2 are exactly the legal ones",
+    "accepts all strings up to more than 1.5 times the longest it was trained on: at every step the symbols above 1/2 "
+    "are exactly the legal ones",
     (
         Arm(
             "a^n b^n to 10, literal, rate 1e-5",
-            partial(literal, language="anbn", up_to=10, rate=1e-5, cap=600_000),
+            partial(literal, language="anbn", up_to=10, rate=1e-5, cap=5_000_000),
             published="118, best 1000",
         ),
         Arm(
@@ -166,19 +167,19 @@ LANDMARK = Landmark(
         ),
     ),
     (
-        Claim("Every literal net learns a^n b^n", succeeds("a^n b^n to 10, literal", 1)),
-        Claim("and most go beyond 1.5 times what they were shown", succeeds("a^n b^n to 10, literal", loosely=True)),
-        Claim("At least half learn a^n b^n c^n", succeeds("a^n b^n c^n to 10, literal")),
-        Claim("At least half learn a^n b^m B^m A^n", succeeds("a^n b^m B^m A^n to 11, literal")),
+        Claim("Every literal net learns a^n b^n", succeeds("a^n b^n to 10, literal", 1, loosely=True)),
+        Claim("and most go beyond 1.5 times what they were shown", succeeds("a^n b^n to 10, literal")),
+        Claim("At least half learn a^n b^n c^n", succeeds("a^n b^n c^n to 10, literal", loosely=True)),
+        Claim("At least half learn a^n b^m B^m A^n", succeeds("a^n b^m B^m A^n to 11, literal", loosely=True)),
         Claim(
             "A plain recurrent net does not go beyond 1.5 times what it was shown",
-            fails("a^n b^n to 10, plain RNN, Adam", loosely=True),
+            fails("a^n b^n to 10, plain RNN, Adam"),
         ),
         Claim(
             "and stays behind the LSTM trained alike",
             below("a^n b^n to 10, plain RNN, Adam", "a^n b^n to 10, LSTM, Adam"),
         ),
     ),
-    reached="accepts all strings up to more than 1.5 times the longest it was trained on",
+    reached="accepts all training strings",
     pictures=pictures,
 )

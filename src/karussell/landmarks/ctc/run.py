@@ -9,7 +9,6 @@ from karussell.cells import LSTM
 from karussell.ctc.search import Beam, Decoder, Writing
 from karussell.landmarks import modern
 from karussell.landmarks.curves import learning
-from karussell.landmarks.framewise.run import targets
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Trial, below, fails
 from karussell.landmarks.speech import (
     BANDS,
@@ -21,6 +20,7 @@ from karussell.landmarks.speech import (
     posteriors,
     speech,
     train_ctc,
+    train_frames,
 )
 
 ENOUGH = 0.10
@@ -67,18 +67,8 @@ def hybrid(trial: Trial) -> Outcome:
     In place of the hidden Markov model of the paper, which brings durations and transitions, stands that least length.
     """
     train, test = parts(trial)
-    rng = trial.rng(1)
     net = modern.Net(LSTM, BANDS, HIDDEN, SILENCE + 1, trial.seed, bidirectional=True, gate_bias={"f": 1.0})
-    optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
-    for _ in range(trial.cap(EPOCHS, 1)):
-        for which in train.alike(rng):
-            x, lengths = train.batch(which)
-            wanted = targets(train, which, len(x), None)
-            loss = torch.nn.functional.cross_entropy(net(x, lengths).flatten(0, 1), wanted.flatten())
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
+    train_frames(net, train, trial.cap(EPOCHS, 1), trial.rng(1))
     found = []
     for z, lengths in posteriors(net, test):
         for b, n in enumerate(lengths.tolist()):

@@ -11,7 +11,7 @@ from karussell.landmarks import modern
 from karussell.landmarks.curves import learning
 from karussell.landmarks.landmark import ENOUGH as ENOUGH_SEEDS
 from karussell.landmarks.landmark import Arm, Claim, Landmark, Outcome, Rows, Trial
-from karussell.landmarks.speech import BANDS, Speech, speech
+from karussell.landmarks.speech import BANDS, Speech, speech, targets
 from karussell.train.randomness import keyed
 
 ENOUGH = 0.85
@@ -49,15 +49,6 @@ def _bias(cell: Cell) -> dict[str, float] | None:
     return {"f": 1.0} if "f" in cell.gates else None
 
 
-def targets(data: Speech, which: list[int], total: int, shuffle: np.random.Generator | None) -> Tensor:
-    """Each frame's digit, [T, B]; -100 beyond an end. With `shuffle`, frames' labels change places in a string."""
-    found = torch.full((total, len(which)), -100)
-    for b, k in enumerate(which):
-        frames = data.frames[k] if shuffle is None else shuffle.permutation(data.frames[k])
-        found[: len(frames), b] = torch.from_numpy(frames)
-    return found
-
-
 def accuracy(net: torch.nn.Module, data: Speech) -> float:
     """The share of frames whose likeliest class is right."""
     right = total = 0
@@ -65,7 +56,7 @@ def accuracy(net: torch.nn.Module, data: Speech) -> float:
         for k in range(0, len(data.x), 64):
             which = list(range(k, min(k + 64, len(data.x))))
             x, lengths = data.batch(which)
-            wanted = targets(data, which, len(x), None)
+            wanted = targets(data, which, len(x))
             there = wanted >= 0
             right += int((net(x, lengths).argmax(-1) == wanted)[there].sum())
             total += int(there.sum())

@@ -167,10 +167,10 @@ LANDMARK = Landmark(
     "bound: every derivative below n tau^q; carousel: every derivative exactly 1; others: between 0.1 and 10 after 64 "
     "steps; latch: 256 sequences in a row within 0.25",
     (
-        Arm("sigmoid, weights up to 3/n", bounded, seeds=10, published="below log10(3/4) = -0.125 in the long run"),
-        Arm("carousel of 1997", carousel, seeds=10, published="0"),
-        *(Arm(f"tanh, radius {r}", partial(free, value=r), "control" if r <= 1 else "rival", seeds=10) for r in RADII),
-        *(Arm(f"LSTM, forget bias {b:g}", partial(gated, bias=b), "rival", seeds=10) for b in BIASES),
+        Arm("sigmoid, weights up to 3/n", bounded, published="below log10(3/4) = -0.125 in the long run"),
+        Arm("carousel of 1997", carousel, published="0"),
+        *(Arm(f"tanh, radius {r}", partial(free, value=r), "control" if r <= 1 else "rival") for r in RADII),
+        *(Arm(f"LSTM, forget bias {b:g}", partial(gated, bias=b), "rival") for b in BIASES),
         *(Arm(f"latch p={p}, LSTM", partial(latch, cell=LSTM, lag=p), figure=SEQUENCES) for p in DELAYS),
         *(
             Arm(
