@@ -156,7 +156,7 @@ LANDMARK = Landmark(
         ),
         Arm(
             "a^n b^m B^m A^n to 11, literal",
-            partial(literal, language="anbmBmAn", up_to=11, rate=1e-4, cap=300_000),
+            partial(literal, language="anbmBmAn", up_to=11, rate=1e-4, cap=2_000_000),
             published="22 to 46",
         ),
         Arm("a^n b^n to 10, LSTM, Adam", partial(today, cell=LSTM, language="anbn", up_to=10, cap=100_000)),

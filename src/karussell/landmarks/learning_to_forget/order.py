@@ -14,7 +14,7 @@ WITHIN = 0.3
 """Of every output, as in 1997."""
 CAP = 1_000_000
 STOP = 0.49
-LENGTH, STREAMS = 100, 20_000
+LENGTH, STREAMS = 100, 10_000
 """Sequences a training stream, and streams at most; the paper allows 100,000."""
 TESTED = 1000
 
