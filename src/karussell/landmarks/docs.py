@@ -32,6 +32,8 @@ karussell landmarks run adding --smoke    # only that it runs
   counted; does not: none does; not run: the program is complete, but too few runs were made to check a claim.
 - A run writes `runs/landmarks/NAME/`: `rows.jsonl`, `result.json`, `page.html`, and prints whether it agrees with the
   committed result: Welch's test on means and Fisher's on successes, p > 0.01.
+- Seconds and minutes are one core's processor time; some earlier rows have the clock's, beside other work, which is
+  longer.
 """
 BEGIN, END = "<!-- made from result.json -->", "<!-- end -->"
 

@@ -70,12 +70,16 @@ def free_of_noise(trial: Trial, p: int, local: bool, cap: int, closed: float = 0
     return outcome(learned, row)
 
 
-def distracted(trial: Trial, q: int, p: int, cap: int, gates: bool = True) -> Outcome:
-    """Experiment 2c; without `gates`, cells do not see the gates of the step before, which act on them as a bias."""
+def distracted(trial: Trial, q: int, p: int, cap: int, gates: bool = True, closed: float = 0.0) -> Outcome:
+    """Experiment 2c; without `gates`, hidden units do not see the gates of the step before, which act as a bias.
+
+    `closed` is taken from all weights of symbols to input gates.
+    """
     net = LiteralLSTM(Shape(p + 4, 2, 1, 2, bias=""), trial.seed, rate=0.01, init=0.2)
     if not gates:
         for kind in ("cell", "in", "out"):
             net.remove(kind, net.gate_columns())
+    net.parts().hidden[net.shape.rows("in"), : p + 4] -= closed
     rng, row = trial.rng(3, q, p), trial.cap(ROW, 50)
     learned = learn(
         net,
@@ -135,6 +139,17 @@ LANDMARK = Landmark(
         *(
             Arm(f"2c, q={q}, p={p}, without gate links", partial(distracted, q=q, p=p, cap=cap, gates=False), "rival")
             for (q, p), (n, cap) in SCALING.items()
+        ),
+        Arm(
+            "2c, q=100, p=100, input gates closed at first",
+            partial(distracted, q=100, p=100, cap=600_000, closed=1.0),
+            "rival",
+        ),
+        Arm(
+            "2c, q=1000, p=1000, without gate links, input gates closed at first",
+            partial(distracted, q=1000, p=1000, cap=400_000, gates=False, closed=2.0),
+            "rival",
+            seeds=5,
         ),
         Arm("2c, q=100, p=100, LSTM, Adam", partial(today, cell=LSTM, q=100, p=100, cap=30_000), "rival"),
         Arm("2c, q=100, p=100, plain RNN, Adam", partial(today, cell=RNN, q=100, p=100, cap=30_000), "control"),
