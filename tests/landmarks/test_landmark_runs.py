@@ -70,11 +70,13 @@ def test_arms_are_looked_up(tmp_path: Path) -> None:
 def test_agreement(tmp_path: Path) -> None:
     same = landmarks.run(small([]), tmp_path / "a", say=lambda _: None)
     assert all(line.agrees for line in landmarks.agreement(same, same))
+    assert [(line.same, line.shared) for line in landmarks.agreement(same, same)] == [(6, 6), (5, 5)]
     text = json.loads(same.to_json())
     for row in text["rows"]:
         row["value"] += 1000
     other = Result.from_json(json.dumps(text))
     assert [line.agrees for line in landmarks.agreement(same, other)] == [False, False]
+    assert [(line.same, line.shared) for line in landmarks.agreement(same, other)] == [(0, 6), (0, 5)]
 
 
 def test_a_file_of_something_else_is_refused() -> None:

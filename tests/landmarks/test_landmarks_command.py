@@ -28,6 +28,7 @@ def test_a_run_leaves_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert {path.name for path in tmp_path.iterdir()} == {"rows.jsonl", "result.json", "page.html"}
     said = capsys.readouterr().err
     assert "carousel of 1997: agrees with the committed result" in said
+    assert "1 of the 1 seeds that both have gave the same" in said
 
 
 def test_smoke_writes_nothing(tmp_path: Path) -> None:

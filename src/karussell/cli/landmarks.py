@@ -55,9 +55,10 @@ def run(given: Namespace, words: list[str]) -> int:  # noqa: ARG001 - every comm
     write_atomic(out / "page.html", single(result))
     before = committed(given.name)
     for line in agreement(result, before) if before else ():
+        again = f"; {line.same} of the {line.shared} seeds that both have gave the same" if line.shared else ""
         note(
             f"{line.arm}: {'agrees' if line.agrees else 'does not agree'} with the committed result "
-            f"(Welch p = {line.values:.3g}, Fisher p = {line.successes:.3g})"
+            f"(Welch p = {line.values:.3g}, Fisher p = {line.successes:.3g}{again})"
         )
     note(f"{given.name}: {result.state}; see {out / 'page.html'}")
     return 0

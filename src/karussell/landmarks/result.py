@@ -131,11 +131,16 @@ def machine() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Agreement:
-    """One arm run afresh against the committed one: p of Welch's test on values and of Fisher's on successes."""
+    """One arm run afresh against the committed one: p of Welch's test on values and of Fisher's on successes.
+
+    Of the seeds that both have run, of which the tests say little, `same` of `shared` gave the same value and success.
+    """
 
     arm: str
     values: float
     successes: float
+    shared: int = 0
+    same: int = 0
 
     @property
     def agrees(self) -> bool:
@@ -152,7 +157,10 @@ def agreement(fresh: Result, committed: Result) -> list[Agreement]:
             continue
         values = [[row.value for row in rows if row.value is not None] for rows in (mine, theirs)]
         wins = [sum(row.strict for row in rows) for rows in (mine, theirs)]
-        found.append(Agreement(name, welch(*values), fisher(wins[0], len(mine), wins[1], len(theirs))))
+        before = {row.seed: (row.value, row.strict) for row in theirs}
+        both = [(row.value, row.strict) == before[row.seed] for row in mine if row.seed in before]
+        tests = welch(*values), fisher(wins[0], len(mine), wins[1], len(theirs))
+        found.append(Agreement(name, *tests, len(both), sum(both)))
     return found
 
 
