@@ -120,8 +120,8 @@ LANDMARK = Landmark(
             partial(literal, blocks=3, size=2, rate=0.1, bias="go"),
             "rival",
         ),
-        Arm("LSTM, Adam", partial(today, cell=LSTM, cap=30_000)),
-        Arm("plain RNN, Adam", partial(today, cell=RNN, cap=30_000), "rival"),
+        Arm("LSTM, Adam", partial(today, cell=LSTM, cap=100_000)),
+        Arm("plain RNN, Adam", partial(today, cell=RNN, cap=100_000), "rival"),
         Arm("Elman's rule", partial(today, cell=RNN, cap=100_000, one_step=True), "control", "0 %"),
     ),
     (
