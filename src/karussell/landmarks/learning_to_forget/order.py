@@ -9,6 +9,7 @@ from karussell.landmarks.literal_training import learn
 from karussell.landmarks.window import thinned
 
 MARKS = 3
+STREAM = "continual noisy temporal order"
 SEQUENCES = "noisy temporal order: sequences to the criterion"
 WITHIN = 0.3
 """Of every output, as in 1997."""

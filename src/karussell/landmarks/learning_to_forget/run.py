@@ -7,8 +7,18 @@ import numpy as np
 from karussell.data.problems import Sequences
 from karussell.data.problems.reber import continual
 from karussell.landmarks.landmark import (
-    ENOUGH, Arm, Claim, Landmark, Outcome, Picture, Rows, Trial, below, fails, succeeds,
-)  # fmt: skip
+    ENOUGH,
+    Arm,
+    Claim,
+    Landmark,
+    Outcome,
+    Picture,
+    Rows,
+    Trial,
+    below,
+    fails,
+    succeeds,
+)
 from karussell.landmarks.learning_to_forget import order
 from karussell.landmarks.literal import LiteralLSTM, Shape, Stream
 from karussell.landmarks.window import thinned
@@ -19,7 +29,6 @@ GOOD = 1000
 STREAMS = 30_000
 STRINGS = 4000
 SYMBOLS = 20_000_000
-STREAM = "continual noisy temporal order"
 
 
 @dataclass(frozen=True)
@@ -160,14 +169,14 @@ LANDMARK = Landmark(
         Arm("noisy temporal order, forget bias 5", lambda t: order.single(t, 5.0), "rival", figure=order.SEQUENCES),
         Arm("noisy temporal order, forget bias 1", lambda t: order.single(t, 1.0), "rival", figure=order.SEQUENCES),
         Arm("noisy temporal order, no forget gates", lambda t: order.single(t, None), "rival", figure=order.SEQUENCES),
-        Arm(f"{STREAM}, forget gates", lambda t: order.continual(t, 1.0), published="18,077; 24 %"),
+        Arm(f"{order.STREAM}, forget gates", lambda t: order.continual(t, 1.0), published="18,077; 24 %"),
         Arm(
-            f"{STREAM}, decayed rate",
+            f"{order.STREAM}, decayed rate",
             lambda t: order.continual(t, 1.0, 0.9999),
             "rival",
             "22,654; 37 %",
         ),
-        Arm(f"{STREAM}, no forget gates", lambda t: order.continual(t, None), "control"),
+        Arm(f"{order.STREAM}, no forget gates", lambda t: order.continual(t, None), "control"),
     ),
     (
         Claim("With forget gates some nets become perfect", succeeds("forget gates", 0.01)),
@@ -182,8 +191,8 @@ LANDMARK = Landmark(
             "Noisy temporal order takes at most twice as long with a forget bias of 5 as without forget gates",
             below("noisy temporal order, forget bias 5", "noisy temporal order, no forget gates", 2),
         ),
-        Claim("As a stream, some nets with forget gates learn it", succeeds(f"{STREAM}, forget gates", 0.01)),
-        Claim("and none without", fails(f"{STREAM}, no forget gates")),
+        Claim("As a stream, some nets with forget gates learn it", succeeds(f"{order.STREAM}, forget gates", 0.01)),
+        Claim("and none without", fails(f"{order.STREAM}, no forget gates")),
     ),
     reached="good: more than 1000 symbols right in a row, mean of 10 test streams",
     pictures=pictures,
