@@ -125,6 +125,7 @@ def test_of_many_processes_one_compiles(tmp_path):
         **os.environ,
         "KARUSSELL_HOME": str(tmp_path / "cache"),
         "CXX": counting,
+        "OMP_NUM_THREADS": "1",
         "KARUSSELL_CXXFLAGS": QUICK,
     }
     command = [sys.executable, "-c", SCRIPT + "run(cells.MinLSTM, 'cpp')"]

@@ -15,7 +15,7 @@ SIZES = {
 }  # fmt: skip
 ENOUGH = 0.10
 FRAMEWISE = 6
-"""Of the epochs; from CTC alone deep nets do not leave the blank within 24."""
+"""Of the epochs; with CTC alone the deeper nets did not leave the blank."""
 
 
 def deep(trial: Trial, layers: int, both: bool, *, epochs: int = EPOCHS, original: bool = False) -> Outcome:
